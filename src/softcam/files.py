@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from softcam.errors import InputError
+
+
+def write_atomically(path: Path, content: bytes | str) -> Path:
+    """Write a file beside its place and move it there, so that no reader meets half of it.
+
+    Args:
+        path: Where to write; an existing file is replaced, its folder must exist.
+        content: Bytes, or text written as UTF-8.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If the folder does not exist or cannot be written, or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # mkstemp's 0600 would hide the file from colleagues
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write here ({error.strerror}); choose a folder that exists, is "
+            "writable and has room."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
