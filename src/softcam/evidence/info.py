@@ -1,0 +1,74 @@
+"""What a model file knows about its model besides the weights; importable without torch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Primitive = bool | int | float | str | None
+"""What an architecture argument may be: nothing that could carry code."""
+
+
+class Task(StrEnum):
+    """What the labels mean, which decides the loss, the probabilities and the metrics."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    ORDINAL = "ordinal"
+    MULTILABEL = "multilabel"
+
+
+class Architecture(BaseModel):
+    """How to rebuild a model: a library, a name there, and plain arguments.
+
+    Attributes:
+        source: The library that the backbone comes from.
+        name: The backbone's name in that library.
+        num_outputs: K, the number of logits and of evidence maps.
+        in_chans: Number of input channels.
+        mode: How the head was converted ("exact" keeps it, "fresh" is a new one).
+        stages: The backbone stages that give evidence; None for the last feature map.
+        kwargs: Further arguments of the library's constructor.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["timm", "torchvision"]
+    name: str
+    num_outputs: int = Field(ge=1)
+    in_chans: int = Field(default=3, ge=1)
+    mode: Literal["exact", "fresh"] = "exact"
+    stages: tuple[int, ...] | None = None
+    kwargs: dict[str, Primitive | tuple[int, ...]] = Field(default_factory=dict)
+
+
+class ModelInfo(BaseModel):
+    """What travels with the weights.
+
+    Attributes:
+        kind: A SoftCAM, or the black-box twin that it is measured against.
+        architecture: How to rebuild the model; None when only `backbone=` can.
+        task: What the labels mean; None for a model that was never trained here.
+        classes: Class names in the order of the labels (two for a binary task).
+        positive: The class that a binary task looks for.
+        thresholds: Class name to the probability at or above which that class is called.
+        findings: Annotated finding to the class it speaks for, or "distractor" or "organ".
+        preprocessing: Size, mean, std, channels and resize rule of the input.
+        training: Provenance: configuration, data, epochs, library versions at training time.
+        versions: Library versions that wrote the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    kind: Literal["softcam", "black_box"] = "softcam"
+    architecture: Architecture | None = None
+    task: Task | None = None
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    findings: dict[str, str] = Field(default_factory=dict)
+    preprocessing: dict[str, Any] | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)

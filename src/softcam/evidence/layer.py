@@ -1,0 +1,171 @@
+"""The class-evidence layer: the linear classifier, moved in front of the pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_DROP_CHANNELS = {1: F.dropout1d, 2: F.dropout2d, 3: F.dropout3d}
+
+
+class EvidenceLayer(nn.Module):
+    """A 1x1 convolution from features to one evidence map per class.
+
+    Computes A = W * Z + b. It runs in float32 (float64 for float64 weights) even under autocast
+    or with half-precision weights, so that the mean of a map stays the logit to the last digits.
+
+    Head dropout becomes per-channel dropout: a dropped channel is dropped at every position,
+    which is what dropping that element of the pooled vector does in the black box.
+
+    Source: Djoumessi and Berens, MIDL 2026 (arXiv 2505.17748), Section 3.
+
+    Args:
+        in_channels: C, the number of feature channels.
+        num_classes: K, the number of evidence maps.
+        dims: Number of spatial dimensions: 1, 2 or 3.
+        bias: Whether the layer has a bias (one number per class).
+        dropout: Probability that a feature channel is dropped in training.
+
+    Raises:
+        ValueError: If `dims` is not 1, 2 or 3, or `dropout` is not in [0, 1).
+    """
+
+    kind = "affine"
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        dims: int = 2,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if dims not in _CONVOLUTIONS:
+            raise ValueError(f"dims must be 1, 2 or 3, not {dims}")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+        self.dims = dims
+        self.dropout = dropout
+        self.num_outputs = num_classes
+        self.conv = _CONVOLUTIONS[dims](in_channels, num_classes, kernel_size=1, bias=bias)
+
+    @classmethod
+    def from_linear(
+        cls, linear: nn.Linear, *, dims: int = 2, dropout: float = 0.0
+    ) -> EvidenceLayer:
+        """Reshape a linear classifier's weights into an evidence layer that shares them.
+
+        Args:
+            linear: The classifier: weight (K, C), bias (K,) or None.
+            dims: Number of spatial dimensions of the features.
+            dropout: The head's dropout probability.
+
+        Returns:
+            A layer whose evidence has the classifier's logits as its mean.
+        """
+        layer = cls(
+            linear.in_features,
+            linear.out_features,
+            dims=dims,
+            bias=linear.bias is not None,
+            dropout=dropout,
+        )
+        shape = (*linear.weight.shape, *(1,) * dims)
+        layer.conv.weight = nn.Parameter(
+            linear.weight.detach().view(shape), requires_grad=linear.weight.requires_grad
+        )
+        if linear.bias is not None:
+            layer.conv.bias = nn.Parameter(
+                linear.bias.detach(), requires_grad=linear.bias.requires_grad
+            )
+        return layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Give every position its evidence.
+
+        Args:
+            features: Shape (B, C, ...) with `dims` spatial dimensions.
+
+        Returns:
+            Evidence of shape (B, K, ...) in float32 or float64.
+
+        Raises:
+            ValueError: If the features have another number of dimensions.
+        """
+        if features.ndim != self.dims + 2:
+            raise ValueError(
+                f"evidence layer for {self.dims}-D features expects a tensor with "
+                f"{self.dims + 2} dimensions, got shape {tuple(features.shape)}"
+            )
+        device = features.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._evidence(features)
+        return self._evidence(features)
+
+    def _evidence(self, features: Tensor) -> Tensor:
+        weight = self.conv.weight
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        bias = None if self.conv.bias is None else self.conv.bias.to(dtype)
+        dropped = _DROP_CHANNELS[self.dims](features.to(dtype), self.dropout, self.training)
+        evidence: Tensor = _CONVOLVE[self.dims](dropped, weight.to(dtype), bias)
+        return evidence
+
+
+class StageEvidence(nn.Module):
+    """Evidence from several backbone stages: one layer each, upsampled and added.
+
+    Coarser maps are repeated (nearest) to the size of the finest one, so that each cell of a
+    coarse map keeps its value; the logits are the mean of the sum.
+
+    Args:
+        in_channels: Channels of each stage's features, in the order that the backbone gives them.
+        num_classes: K, the number of evidence maps.
+        dims: Number of spatial dimensions.
+        dropout: Probability that a feature channel is dropped in training.
+    """
+
+    kind = "affine"
+
+    def __init__(
+        self, in_channels: Sequence[int], num_classes: int, *, dims: int = 2, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.dims = dims
+        self.num_outputs = num_classes
+        # One bias is enough for a sum; it stands with the first stage.
+        self.layers = nn.ModuleList(
+            EvidenceLayer(channels, num_classes, dims=dims, bias=i == 0, dropout=dropout)
+            for i, channels in enumerate(in_channels)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Add the stages' evidence at the finest resolution.
+
+        Args:
+            features: One tensor of shape (B, C_i, h_i, w_i) for each stage.
+
+        Returns:
+            Evidence of shape (B, K, h, w) with the h, w of the finest stage.
+
+        Raises:
+            ValueError: If the number of tensors is not the number of stages.
+        """
+        if len(features) != len(self.layers):
+            raise ValueError(f"expected features of {len(self.layers)} stages, got {len(features)}")
+        maps = [layer(stage) for layer, stage in zip(self.layers, features, strict=True)]
+        finest = max(maps, key=lambda item: item.shape[2:].numel())
+        size = finest.shape[2:]
+        total = torch.zeros_like(finest)
+        for item in maps:
+            total = total + (
+                item if item.shape[2:] == size else F.interpolate(item, size=size, mode="nearest")
+            )
+        return total

@@ -1,0 +1,92 @@
+"""SoftCAM: a backbone, an evidence head, and logits that are the mean of the evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from softcam.evidence.file import write_model_file
+from softcam.evidence.info import ModelInfo
+from softcam.evidence.layer import EvidenceLayer, StageEvidence
+from softcam.evidence.output import Output
+
+
+class SoftCAM(nn.Module):
+    """A classifier whose logits are the mean of its class evidence maps, exactly.
+
+        features  Z = backbone(x)             (B, C, h, w)
+        evidence  A = W * Z + b               (B, K, h, w)
+        logits    y = mean of A over h, w     (B, K)
+
+    Source: Djoumessi and Berens, MIDL 2026 (arXiv 2505.17748), Section 3.
+
+    Args:
+        backbone: Module from images to a feature map of shape (B, C, h, w) (or 1-D, 3-D), or to
+            a list of them when the head takes several stages.
+        head: Module from features to evidence; an `EvidenceLayer` or one with the same contract.
+        info: What travels with the weights in a model file.
+
+    Example:
+        >>> import torch
+        >>> model = SoftCAM(nn.Conv2d(3, 8, 3, padding=1), EvidenceLayer(8, 2))
+        >>> output = model(torch.zeros(1, 3, 16, 16))
+        >>> tuple(output.logits.shape), tuple(output.evidence.shape)
+        ((1, 2), (1, 2, 16, 16))
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: EvidenceLayer | StageEvidence,
+        *,
+        info: ModelInfo | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.info = info or ModelInfo()
+
+    @property
+    def evidence_kind(self) -> str:
+        """How evidence depends on features: "affine" is a constant linear read-out."""
+        return self.head.kind
+
+    @property
+    def num_outputs(self) -> int:
+        """K, the number of logits and of evidence maps."""
+        return self.head.num_outputs
+
+    def forward(self, x: Tensor) -> Output:
+        """Classify images and show the evidence.
+
+        Args:
+            x: Images of shape (B, channels, H, W) (or 1-D, 3-D), preprocessed.
+
+        Returns:
+            Logits (B, K) and the evidence (B, K, h, w) that they are the mean of.
+        """
+        evidence = self.head(self.backbone(x))
+        return Output(evidence.mean(dim=tuple(range(2, evidence.ndim))), evidence)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one safetensors file from which `softcam.load` makes the same model again.
+
+        Args:
+            path: Where to write; the file appears whole or not at all.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: If the folder does not exist or cannot be written.
+        """
+        return write_model_file(
+            path, self, self.info, dims=self.head.dims, channels=self._channels()
+        )
+
+    def _channels(self) -> int:
+        if self.info.architecture is not None:
+            return self.info.architecture.in_chans
+        first = next((p for p in self.backbone.parameters() if p.ndim == self.head.dims + 2), None)
+        return 3 if first is None else int(first.shape[1])
