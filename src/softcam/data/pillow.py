@@ -1,0 +1,238 @@
+"""What Pillow needs told so that it decodes safely and exactly: limits, 16 bits, orientation."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageFile
+from PIL.Image import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from softcam.errors import InputError
+
+Array = npt.NDArray[np.unsignedinteger]
+"""uint8 or uint16."""
+
+FIRST_TRANSPOSED = 5
+"""EXIF orientations from 5 on exchange width and height."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_ORIENTATION = 0x0112
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_LATE_METADATA = {b"eXIf", b"iTXt", b"zTXt", b"tEXt"}
+
+
+def open_header(name: str, stream: BinaryIO, length: int) -> tuple[ImageFile.ImageFile, int]:
+    """Read the header of a PNG or JPEG file.
+
+    The format's own reader is called instead of `PIL.Image.open`, whose size limit is a global
+    that warns in one range and raises in another; the caller checks the size instead.
+
+    Args:
+        name: What error messages call the file.
+        stream: The open file, at its start.
+        length: Length of the file in bytes.
+
+    Returns:
+        The image, not yet decoded, and its bits per sample.
+
+    Raises:
+        InputError: The file is empty, or no PNG or JPEG, or its header is damaged.
+    """
+    if length == 0:
+        raise InputError(f"{name} is empty (0 bytes); copy the file again.")
+    head = stream.read(26)
+    stream.seek(0)
+    reader: type[JpegImageFile] | type[PngImageFile]
+    if head.startswith(_PNG):
+        kind, reader = "PNG", PngImageFile
+    elif head.startswith(_JPEG):
+        kind, reader = "JPEG", JpegImageFile
+    else:
+        raise InputError(
+            f"{name} is not a PNG or JPEG image, whatever its name says; convert it to PNG."
+        )
+    try:
+        image = reader(stream)
+    except _BROKEN as error:
+        raise InputError(
+            f"{name} has a damaged or unsupported {kind} header ({error}); copy the file again, "
+            "or save it as PNG."
+        ) from error
+    return image, head[24] if kind == "PNG" else 8
+
+
+def orientation(image: Image, stream: BinaryIO | None = None) -> int:
+    """Read the EXIF orientation, 1 (upright) to 8.
+
+    Args:
+        image: The image; a PNG file need not be decoded yet if `stream` is given.
+        stream: The open file, to look for metadata that follows a PNG's pixels.
+    """
+    if isinstance(image, PngImageFile) and stream is not None and _has_late_metadata(stream):
+        image.load()
+    try:
+        # Not PngImageFile's own method, which would decode the whole image for a missing tag.
+        exif = Image.getexif(image)
+        value = exif.get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1  # viewers show an image with unreadable EXIF data as it is stored
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def decode(
+    name: str, image: Image, bits: int | None = None, stream: BinaryIO | None = None
+) -> Array:
+    """Decode an image to grey or RGB as displayed.
+
+    Args:
+        name: What error messages call the file.
+        image: A header from `open_header`, or any PIL image.
+        bits: Bits per sample of the file; None for a PIL image.
+        stream: The open file, to decode 16-bit colour twice.
+
+    Returns:
+        (height, width) or (height, width, 3) array, uint8 or uint16.
+
+    Raises:
+        InputError: The file is truncated or damaged, or the mode has no fixed black and white.
+    """
+    try:
+        if isinstance(image, PngImageFile) and bits == 16 and stream is not None:
+            array = _deep(image, stream)
+        else:
+            array = _shallow(name, image, bits)
+    except InputError:
+        raise
+    except (*_BROKEN, MemoryError) as error:
+        raise InputError(
+            f"{name} is truncated or damaged ({error}); copy the file again."
+        ) from error
+    return _upright(array, orientation(image))
+
+
+def over_black(colour: Array, alpha: Array) -> Array:
+    """Composite over black, rounding to the nearest value.
+
+    Args:
+        colour: (height, width) or (height, width, 3) array.
+        alpha: (height, width) array of the same type; its largest value is opaque.
+
+    Returns:
+        Array of colour's shape and type.
+    """
+    white = int(np.iinfo(colour.dtype).max)
+    if bool((alpha == white).all()):
+        return colour
+    # The product of two 16-bit numbers, plus half, still fits into 32 bits.
+    weight = alpha.astype(np.uint32)
+    weight = weight[:, :, None] if colour.ndim == 3 else weight
+    blended: Array = ((colour * weight + white // 2) // white).astype(colour.dtype)
+    return blended
+
+
+def _shallow(name: str, image: Image, bits: int | None) -> Array:
+    """Decode 1 to 8 bits a sample, and the 16-bit grey modes that Pillow has."""
+    image.load()
+    mode = image.mode
+    if mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
+        wide = np.asarray(image)
+        if wide.size and (int(wide.min()) < 0 or int(wide.max()) > 65535):
+            raise InputError(
+                f"{name} holds values from {wide.min()} to {wide.max()}; scale them to 0..65535."
+            )
+        return wide.astype(np.uint16)
+    if mode == "F":
+        raise InputError(
+            f"{name} holds floating-point values; scale them to uint8 or uint16, so that black "
+            "and white are known."
+        )
+    transparency = image.info.get("transparency")
+    if mode in ("1", "L"):
+        grey: Array = np.asarray(image.convert("L"))
+        if isinstance(transparency, int):
+            # Pillow stretches few grey levels to 0..255 but leaves the transparent one as stored.
+            level = transparency * 255 // ((1 << (bits or 8)) - 1)
+            return over_black(grey, np.where(grey == level, 0, 255).astype(np.uint8))
+        return grey
+    if mode in ("LA", "La"):
+        both: Array = np.asarray(image.convert("LA"))
+        return over_black(both[:, :, 0], both[:, :, 1])
+    if mode in ("RGBA", "RGBa", "PA") or (mode in ("P", "RGB") and transparency is not None):
+        four: Array = np.asarray(image.convert("RGBA"))
+        return over_black(four[:, :, :3], four[:, :, 3])
+    colour: Array = np.asarray(image.convert("RGB"))
+    return colour
+
+
+def _deep(image: PngImageFile, stream: BinaryIO) -> Array:
+    """Decode a PNG of 16 bits a sample, of which Pillow would keep 8 when there is colour.
+
+    The decoder is asked for the samples' bytes: once as they are for grey with alpha, which has
+    four bytes a pixel like RGBA; twice, high and low, for colour.
+    """
+    transparency = image.info.get("transparency")
+    layout = image.tile[0].args
+    if layout == "LA;16B":
+        raw = _decode_as(image, "RGBA")
+        return over_black(_join(raw[:, :, 0], raw[:, :, 1]), _join(raw[:, :, 2], raw[:, :, 3]))
+    if layout in ("RGB;16B", "RGBA;16B"):
+        high = _decode_as(image, layout)
+        stream.seek(0)
+        # The high byte of a little-endian sample is the low byte of the big-endian one.
+        low = _decode_as(PngImageFile(stream), layout[:-1] + "L")
+        colour = _join(high, low)
+        if layout == "RGBA;16B":
+            return over_black(colour[:, :, :3], colour[:, :, 3])
+        hidden = (colour == np.array(transparency or -1)).all(axis=2)
+        return over_black(colour, np.where(hidden, 0, 65535).astype(np.uint16))
+    image.load()
+    grey = np.asarray(image).astype(np.uint16)
+    hidden = grey == (-1 if transparency is None else transparency)
+    return over_black(grey, np.where(hidden, 0, 65535).astype(np.uint16))
+
+
+def _decode_as(image: PngImageFile, layout: str) -> npt.NDArray[Any]:
+    image.tile = [image.tile[0]._replace(args=layout)]
+    image.load()
+    return np.asarray(image)
+
+
+def _join(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    joined: npt.NDArray[np.uint16] = (high.astype(np.uint16) << np.uint16(8)) | low
+    return joined
+
+
+def _upright(array: Array, turn: int) -> Array:
+    """Undo the EXIF orientation: 2 to 4 mirror and turn, 5 to 8 exchange rows and columns."""
+    if turn >= FIRST_TRANSPOSED:
+        array = array.swapaxes(0, 1)
+    # Where the stored first row and first column are displayed decides what to mirror.
+    if turn in (3, 4, 7, 8):
+        array = array[::-1]
+    if turn in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def _has_late_metadata(stream: BinaryIO) -> bool:
+    """Whether a PNG keeps text or EXIF chunks behind its pixels, where a header read misses them.
+
+    Leaves the stream where it was.
+    """
+    place = stream.tell()
+    stream.seek(len(_PNG))
+    seen_pixels = found = False
+    while not found and len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        seen_pixels = seen_pixels or kind == b"IDAT"
+        found = seen_pixels and kind in _LATE_METADATA
+        stream.seek(length + 4, 1)
+    stream.seek(place)
+    return found

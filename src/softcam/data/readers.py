@@ -1,0 +1,173 @@
+"""From an image file to its pixels as displayed; PNG and JPEG, 8 and 16 bits, numpy and Pillow."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from softcam.data import pillow
+from softcam.data.pillow import Array
+from softcam.data.records import Record
+from softcam.errors import InputError
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused before they are decoded: they would fill the memory."""
+
+ImageSource = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image as displayed.
+
+    Attributes:
+        array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16.
+    """
+
+    array: Array
+
+    def __post_init__(self) -> None:
+        if self.array.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"Pixels must be uint8 or uint16, not {self.array.dtype}.")
+        colour = self.array.ndim == 3 and self.array.shape[2] == 3
+        if (self.array.ndim != 2 and not colour) or 0 in self.array.shape:
+            raise InputError(
+                "Pixels must have the shape (height, width) or (height, width, 3), "
+                f"not {self.array.shape}."
+            )
+
+    @property
+    def bit_depth(self) -> int:
+        """8 or 16."""
+        return 8 * self.array.dtype.itemsize
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.array.shape[0], self.array.shape[1]
+
+
+def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read an image as a viewer displays it.
+
+    EXIF orientation is applied, palettes are resolved, CMYK becomes RGB, and transparency is
+    composited over black. All 16 bits are kept. Colour profiles and gamma are not applied.
+
+    Args:
+        source: Path of a PNG or JPEG file, the bytes of one, a PIL image, or an array: (height,
+            width), (height, width, 1), (height, width, 3) or, with alpha, (height, width, 4),
+            uint8 or uint16.
+        max_pixels: Images with more pixels are refused before they are decoded.
+
+    Returns:
+        Pixels in file pixels as displayed.
+
+    Raises:
+        InputError: The file is missing, empty, truncated, too large, or no PNG or JPEG; or the
+            array or PIL image has a type that cannot be displayed without a choice.
+    """
+    if isinstance(source, np.ndarray):
+        height_width = source.shape[:2]
+        _check_size("The array", height_width, max_pixels)
+        return Pixels(_from_array(source))
+    if isinstance(source, Image.Image):
+        _check_size("The image", source.size[::-1], max_pixels)
+        return Pixels(pillow.decode("The image", source))
+    if isinstance(source, bytes):
+        return _read_stream("The image", BytesIO(source), len(source), max_pixels)
+    path = Path(source)
+    with _open(path) as stream:
+        return _read_stream(str(path), stream, path.stat().st_size, max_pixels)
+
+
+def read_record(record: Record, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read the image of a table's record; an error names the row besides the file.
+
+    Args:
+        record: Record of a table.
+        max_pixels: Images with more pixels are refused before they are decoded.
+
+    Returns:
+        Pixels in file pixels as displayed.
+
+    Raises:
+        InputError: See `read_image`.
+    """
+    try:
+        return read_image(record.image, max_pixels=max_pixels)
+    except InputError as error:
+        raise InputError(f"Row {record.row} of the table: {error}") from error
+
+
+def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Read an image's size from its header, without decoding it.
+
+    Args:
+        path: Path of a PNG or JPEG file.
+        max_pixels: Images with more pixels are refused.
+
+    Returns:
+        (height, width) as displayed, after EXIF orientation.
+
+    Raises:
+        InputError: The file is missing, empty, too large, or no PNG or JPEG.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        image, _ = pillow.open_header(str(path), stream, path.stat().st_size)
+        width, height = image.size
+        _check_size(str(path), (height, width), max_pixels)
+        turned = pillow.orientation(image, stream) >= pillow.FIRST_TRANSPOSED
+        return (width, height) if turned else (height, width)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; correct the path or add the file.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder; give an image file.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be opened ({error}); check its name and rights."
+        ) from error
+
+
+def _read_stream(name: str, stream: BinaryIO, length: int, max_pixels: int) -> Pixels:
+    image, bits = pillow.open_header(name, stream, length)
+    _check_size(name, image.size[::-1], max_pixels)
+    return Pixels(pillow.decode(name, image, bits, stream))
+
+
+def _check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
+    if len(size) == 2 and size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"{name} has {size[1]} x {size[0]} px, more than the {max_pixels} px allowed; "
+            "shrink it, or raise max_pixels if you trust the file."
+        )
+
+
+def _from_array(array: npt.NDArray[np.generic]) -> Array:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"The array's type is {array.dtype}; convert it to uint8 or uint16, so that black and "
+            "white are known."
+        )
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in array.shape:
+        raise InputError(
+            f"The array's shape is {array.shape}; give (height, width), (height, width, 3) or "
+            "(height, width, 4), channels last."
+        )
+    whole: npt.NDArray[Any] = np.ascontiguousarray(array)
+    return pillow.over_black(whole[:, :, :3], whole[:, :, 3]) if channels == 4 else whole

@@ -1,0 +1,1 @@
+"""Tests of floor 2: files to arrays and back."""
