@@ -1,0 +1,43 @@
+"""Which library a model comes from, and so where its seam is found."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from softcam.conversion.errors import ConversionError, Reason
+from softcam.conversion.family import Family
+from softcam.convert import timm_models, torchvision_models
+
+
+def family_of(model: nn.Module) -> Family:
+    """Find the library that a model comes from.
+
+    Args:
+        model: A black-box classifier.
+
+    Returns:
+        What is known about that library's models.
+
+    Raises:
+        ConversionError: If the model is neither timm's nor torchvision's.
+    """
+    for family in (timm_models.FAMILY, torchvision_models.FAMILY):
+        if family.owns(model):
+            return family
+    raise ConversionError(
+        Reason.UNKNOWN_MODEL,
+        f"{type(model).__name__} is neither a timm nor a torchvision classifier",
+        "build SoftCAM(backbone, EvidenceLayer(channels, classes)) from its feature layers",
+    )
+
+
+def family_named(source: str) -> Family:
+    """Give the library of that name.
+
+    Args:
+        source: "timm" or "torchvision".
+
+    Returns:
+        What is known about that library's models.
+    """
+    return timm_models.FAMILY if source == "timm" else torchvision_models.FAMILY
