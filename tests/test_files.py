@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from softcam.errors import InputError
+from softcam.files import write_atomically
+
+
+def test_a_file_is_written_in_utf_8_and_replaced(tmp_path):
+    path = tmp_path / "note.txt"
+    assert write_atomically(path, "first") == path
+    write_atomically(path, "größer\n")
+    assert path.read_bytes() == "größer\n".encode()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
+    (tmp_path / "taken").mkdir()  # the last step, moving into place, fails on a folder
+    with pytest.raises(InputError, match="taken: cannot write here"):
+        write_atomically(tmp_path / "taken", "x")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"missing/note\.txt: cannot write here"):
+        write_atomically(tmp_path / "missing" / "note.txt", "x")
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
+    path = tmp_path / "note.txt"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
