@@ -1,0 +1,1 @@
+"""Floor 5, figures and the self-contained HTML report."""
