@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softcam import metrics
-    from softcam.convert.black_box import BlackBox
-    from softcam.convert.convert import convert
-    from softcam.convert.create import create_black_box, create_model
-    from softcam.convert.errors import ConversionError
-    from softcam.convert.load import load, load_black_box
+    from softcam.conversion.black_box import BlackBox
+    from softcam.conversion.convert import convert
+    from softcam.conversion.create import create_black_box, create_model
+    from softcam.conversion.errors import ConversionError
+    from softcam.conversion.load import load, load_black_box
     from softcam.errors import InputError, ModelFileError, SoftcamError
     from softcam.evidence.info import ModelInfo, Task
     from softcam.evidence.layer import EvidenceLayer
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from softcam.evidence.model import SoftCAM
     from softcam.evidence.output import Output
     from softcam.evidence.penalty import ElasticNet
-    from softcam.explain.explain import explain
-    from softcam.explain.explanation import Explanation
+    from softcam.explanation.explain import explain
+    from softcam.explanation.explanation import Explanation
     from softcam.workflows.evaluate import evaluate
     from softcam.workflows.train import train
 
 # Names are fetched when they are first used, so that a reader or an exported model needs no torch.
 _HOMES = {
-    "BlackBox": "softcam.convert.black_box",
-    "ConversionError": "softcam.convert.errors",
+    "BlackBox": "softcam.conversion.black_box",
+    "ConversionError": "softcam.conversion.errors",
     "ElasticNet": "softcam.evidence.penalty",
     "EvidenceLayer": "softcam.evidence.layer",
-    "Explanation": "softcam.explain.explanation",
+    "Explanation": "softcam.explanation.explanation",
     "InputError": "softcam.errors",
     "ModelFileError": "softcam.errors",
     "ModelInfo": "softcam.evidence.info",
@@ -47,13 +47,13 @@ _HOMES = {
     "SoftCAM": "softcam.evidence.model",
     "SoftcamError": "softcam.errors",
     "Task": "softcam.evidence.info",
-    "convert": "softcam.convert.convert",
-    "create_black_box": "softcam.convert.create",
-    "create_model": "softcam.convert.create",
+    "convert": "softcam.conversion.convert",
+    "create_black_box": "softcam.conversion.create",
+    "create_model": "softcam.conversion.create",
     "evaluate": "softcam.workflows.evaluate",
-    "explain": "softcam.explain.explain",
-    "load": "softcam.convert.load",
-    "load_black_box": "softcam.convert.load",
+    "explain": "softcam.explanation.explain",
+    "load": "softcam.conversion.load",
+    "load_black_box": "softcam.conversion.load",
     "loss": "softcam.evidence.loss",
     "train": "softcam.workflows.train",
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from softcam.conversion import timm_models, torchvision_models
 from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.family import Family
-from softcam.convert import timm_models, torchvision_models
 
 
 def family_of(model: nn.Module) -> Family:

@@ -1,0 +1,33 @@
+"""The `softcam` command: one file per command, each thin."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from softcam.cli.demo import demo
+from softcam.cli.doctor import doctor
+from softcam.cli.errors import run_safely
+from softcam.cli.evaluate import evaluate
+from softcam.cli.explain import explain
+from softcam.cli.train import train
+
+app = typer.Typer(
+    name="softcam",
+    help="Image classifiers that show their evidence: the class evidence map is the decision.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, train, explain, evaluate, doctor):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    logging.basicConfig(level=logging.WARNING, format="softcam: %(message)s", stream=sys.stderr)
+    logging.getLogger("softcam").setLevel(logging.INFO)
+    sys.exit(run_safely(lambda: app(standalone_mode=False)))

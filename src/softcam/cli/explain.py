@@ -1,0 +1,58 @@
+"""`softcam explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softcam.cli.errors import BAD_INPUT
+from softcam.cli.printing import console, print_rows
+from softcam.workflows.explain import explain_files
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("explanations"),
+    contrast: Annotated[
+        bool, typer.Option("--contrast", help="Draw each class against the others.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Evidence, in logit units, from which a cell belongs to a region."),
+    ] = None,
+) -> int:
+    """Show the evidence in images: probabilities, overlays, raw maps, regions.
+
+    Example: softcam explain runs/fundus eye_left.png eye_right.png --out explanations
+    """
+    done = explain_files(
+        run, images, out, contrast=contrast, threshold=threshold, show_progress=True
+    )
+    if done.explanations:
+        print_rows(
+            f"Explained, written to {out}",
+            ["Image", "Call", "Probability", "File"],
+            [
+                (
+                    item.name,
+                    ", ".join(item.predicted) or "none",
+                    f"{item.probabilities[item.class_index(item.main_class)]:.3f}"
+                    f" ({item.main_class})",
+                    files[0].name,
+                )
+                for item, files in done.explanations
+            ],
+        )
+    for problem in done.problems:
+        console().print(f"skipped: {problem}", markup=False)
+    if done.problems:
+        typer.echo(
+            f"softcam: {len(done.problems)} of {len(done.problems) + len(done.explanations)} "
+            f"images could not be explained: {done.problems[0]}",
+            err=True,
+        )
+        return BAD_INPUT
+    return 0

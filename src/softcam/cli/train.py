@@ -1,0 +1,96 @@
+"""`softcam train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from softcam.cli.errors import InterruptedRunError
+from softcam.cli.printing import console
+from softcam.training.config import TrainConfig
+from softcam.workflows.settings import settings_for
+from softcam.workflows.train import train as run_training
+
+_Flag = bool | None
+
+
+def train(
+    table: Annotated[
+        Path | None, typer.Argument(help="table.csv, its folder, or class folders.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder to write.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of these settings; flags win.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")
+    ] = False,
+    images: Annotated[Path | None, typer.Option(help="Image folder.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="dataset.yaml.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="timm name, or torchvision/NAME. Default resnet18.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="exact, or fresh (VGG).")] = None,
+    stages: Annotated[
+        list[int] | None, typer.Option(help="Evidence from stage 1-4; repeat to add several.")
+    ] = None,
+    output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Local safetensors file of pretrained weights.")
+    ] = None,
+    pretrained: Annotated[
+        _Flag, typer.Option("--pretrained", help="Fetch weights from the library's hub.")
+    ] = None,
+    drop_rate: Annotated[float | None, typer.Option(help="Dropout before the evidence.")] = None,
+    one_logit: Annotated[
+        _Flag, typer.Option("--one-logit", help="One logit and map for a binary task.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Input size: 224, or HxW. Default 224.")] = None,
+    resize: Annotated[str | None, typer.Option(help="pad, stretch or crop. Default pad.")] = None,
+    channels: Annotated[str | None, typer.Option(help="rgb or grey. Default rgb.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, light, fundus, oct or chest. Default light.")
+    ] = None,
+    l1: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean |A|.")] = None,
+    l2: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean A^2.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
+    lr_floor: Annotated[float | None, typer.Option(help="Floor of the cosine.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of steps to warm up.")] = None,
+    class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better validation AUC; 0 never stops.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare images.")] = None,
+    cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    with_twin: Annotated[
+        _Flag, typer.Option("--with-twin", help="Also train the stock black box.")
+    ] = None,
+    black_box: Annotated[
+        _Flag, typer.Option("--black-box", help="Train the stock black box itself.")
+    ] = None,
+) -> None:
+    """Train a self-explaining classifier from a table of images.
+
+    Example: softcam train data/fundus/table.csv --out runs/fundus --stages 3 --with-twin
+    """
+    given = locals()
+    flags: dict[str, Any] = {
+        name: given[name]
+        for name in TrainConfig.model_fields
+        if given.get(name) is not None and given[name] != []
+    }
+    settings = settings_for(flags, config=config, resume=resume)
+    try:
+        run = run_training(settings, resume=resume)
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            f"Go on with: softcam train --resume --out {settings.out}"
+        ) from error
+    console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)

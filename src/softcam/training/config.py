@@ -1,0 +1,190 @@
+"""What a training run is made from: flags or YAML, both validated here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from softcam.errors import InputError
+from softcam.training.augment import Augmentation
+
+Size = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
+
+
+class TrainConfig(BaseModel):
+    """All settings of a training run; `config.yaml` in the run folder is one of these.
+
+    Attributes:
+        table: The table of images, or a folder with one, or a class-folder layout.
+        out: The run folder to write.
+        images: Folder of the images, if not beside the table.
+        dataset: The dataset.yaml, if not beside the table.
+        model: Backbone: a timm name, or "torchvision/NAME".
+        mode: "exact" moves the black box's head in front of the pool; "fresh" starts a new one.
+        stages: Evidence from earlier stages (1 has stride 4 ... 4 stride 32); None for the last.
+        output_stride: 8, 16 or 32 where the backbone can dilate.
+        weights: Local safetensors file of pretrained weights.
+        pretrained: Fetch pretrained weights from the library's hub.
+        drop_rate: Dropout in front of the evidence layer.
+        one_logit: One logit and one map for a binary task instead of two.
+        size: Height and width of the input in pixels.
+        resize: "pad", "stretch" or "crop".
+        channels: "rgb" or "grey".
+        augment: Recipe of random changes: none, light, fundus, oct or chest.
+        l1: ElasticNet weight of the mean absolute evidence.
+        l2: ElasticNet weight of the mean squared evidence.
+        epochs: Passes over the training images.
+        batch_size: Images per step.
+        optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
+        lr: Peak learning rate; by optimizer if None (3e-4 for adamw, 1e-3 for sgd).
+        weight_decay: By optimizer if None (0.01 for adamw, 5e-4 for sgd).
+        lr_floor: The cosine schedule never goes below this; by optimizer if None (1e-6, 1e-4).
+        warmup: Share of the steps over which the learning rate rises from zero.
+        class_weights: "none", or "balanced" for the inverse of the class frequencies.
+        patience: Stop after so many epochs without a better validation AUC; 0 never stops early.
+        precision: "32", "bf16" or "auto" (bf16 where the processor or GPU computes in it).
+        device: "auto", "cpu" or "cuda".
+        workers: Processes that prepare images; 0 prepares them in this one.
+        cache_gb: Prepared images are kept in memory up to this size.
+        seed: Seed of everything random.
+        with_twin: Also train the stock black box, same data and budget, into OUT/twin.
+        black_box: Train the stock black box itself and no SoftCAM.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    table: Path
+    out: Path
+    images: Path | None = None
+    dataset: Path | None = None
+    model: str = "resnet18"
+    mode: Literal["exact", "fresh"] = "exact"
+    stages: tuple[int, ...] | None = None
+    output_stride: Literal[8, 16, 32] | None = None
+    weights: Path | None = None
+    pretrained: bool = False
+    drop_rate: float = Field(default=0.0, ge=0, lt=1)
+    one_logit: bool = False
+    size: Size = (224, 224)
+    resize: Literal["pad", "stretch", "crop"] = "pad"
+    channels: Literal["rgb", "grey"] = "rgb"
+    augment: Augmentation = "light"
+    l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    lr_floor: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = "none"
+    patience: int = Field(default=0, ge=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = Field(default=0, ge=0, le=64)
+    cache_gb: float = Field(default=4.0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    with_twin: bool = False
+    black_box: bool = False
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        """Take one number for a square, "HxW", or a pair."""
+        if isinstance(value, str) and "x" in value.lower():
+            value = value.lower().split("x")
+        return (value, value) if isinstance(value, int | str) else value
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _one_stage(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.pretrained and self.weights is not None:
+            raise ValueError("give either pretrained or weights, not both")
+        if self.black_box and self.with_twin:
+            raise ValueError("a black box has no twin; give either black_box or with_twin")
+        return self
+
+    def for_twin(self) -> TrainConfig:
+        """Give the settings of the black-box twin: the same budget, the stock model, OUT/twin."""
+        changes: dict[str, Any] = {"with_twin": False, "black_box": True}
+        changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
+        return self.model_copy(update={**changes, "mode": "exact"})
+
+    def learning_rate(self) -> float:
+        """Give the peak learning rate."""
+        return self.lr if self.lr is not None else {"adamw": 3e-4, "sgd": 1e-3}[self.optimizer]
+
+    def decay(self) -> float:
+        """Give the weight decay."""
+        default = {"adamw": 0.01, "sgd": 5e-4}[self.optimizer]
+        return self.weight_decay if self.weight_decay is not None else default
+
+    def floor(self) -> float:
+        """Give the lowest learning rate of the schedule."""
+        default = {"adamw": 1e-6, "sgd": 1e-4}[self.optimizer]
+        return self.lr_floor if self.lr_floor is not None else default
+
+    def to_yaml(self) -> str:
+        """Write every setting, so that the file runs again as it stands."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def make_config(values: dict[str, Any], *, source: str = "train") -> TrainConfig:
+    """Validate settings.
+
+    Args:
+        values: Settings by name.
+        source: Where they came from, for the message.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: Naming the first setting that is wrong, and why.
+    """
+    try:
+        return TrainConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            problem = f"no such setting; there are {', '.join(TrainConfig.model_fields)}"
+        elif first["type"] == "missing":
+            problem = "is required"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise InputError(f"{source}: {name}: {problem}{more}.") from error
+
+
+def read_config(path: Path | str, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """Read a YAML configuration.
+
+    Args:
+        path: The file; relative paths in it are taken from the current folder.
+        overrides: Settings that win over the file's, such as flags.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: If the file cannot be read or a setting is wrong.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read; give a YAML file.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is no valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: must hold settings as `name: value` lines.")
+    return make_config({**values, **(overrides or {})}, source=str(path))

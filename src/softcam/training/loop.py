@@ -1,0 +1,211 @@
+"""Run Lightning's trainer over a task, from the start or from its last checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from softcam.errors import InputError
+from softcam.evidence.info import Task
+from softcam.training.callbacks import History, TrainingProgress
+from softcam.training.config import TrainConfig
+from softcam.training.dataset import EpochSampler, ImageDataset
+from softcam.training.precision import choose_device, choose_precision
+from softcam.training.task import ClassificationTask
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training loop gave; the model holds the weights of the best epoch.
+
+    Attributes:
+        model: The model that was given, in eval mode on the CPU.
+        history: One row per epoch.
+        best_epoch: Number of the best epoch, from 1.
+        precision: The precision that was used.
+        device: The device that was used.
+    """
+
+    model: nn.Module
+    history: tuple[dict[str, float | int | None], ...]
+    best_epoch: int
+    precision: str
+    device: str
+
+
+def fit(
+    model: nn.Module,
+    config: TrainConfig,
+    task: Task,
+    train: ImageDataset,
+    val: ImageDataset,
+    folder: Path,
+    *,
+    name: str = "training",
+    show_progress: bool = True,
+) -> Fitted:
+    """Train a model; where `folder` has a checkpoint, go on from it.
+
+    Args:
+        model: A SoftCAM or a black box, trained in place.
+        config: All settings.
+        task: What the labels mean.
+        train: Training images.
+        val: Validation images, on which the best epoch is chosen by AUC.
+        folder: The run folder; checkpoints and logs go there.
+        name: What the progress bar calls this run.
+        show_progress: Whether to show it.
+
+    Returns:
+        The model with the best epoch's weights, and the history.
+
+    Raises:
+        KeyboardInterrupt: After an interruption; the last finished epoch is on disk.
+        InputError: If the checkpoint in the folder is of another model.
+    """
+    device = choose_device(config)
+    precision = choose_precision(config, device)
+    sampler = EpochSampler(len(train), config.seed)
+    loader = DataLoader(
+        train,
+        batch_size=config.batch_size,
+        sampler=sampler,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+        # Batch statistics of a single image are of no use to batch normalisation.
+        drop_last=len(train) % config.batch_size == 1 and len(train) > 1,
+    )
+    val_loader = DataLoader(val, batch_size=config.batch_size, num_workers=config.workers)
+    weights = class_weights(train.labels, task, model_outputs(model), config.class_weights)
+    lightning_task = ClassificationTask(model, config, task, weights, len(loader) * config.epochs)
+    model.to(memory_format=torch.channels_last)
+
+    checkpoints = folder / "checkpoints"
+    best = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="best",
+        monitor="val_score",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    history = History(folder / "logs" / "metrics.csv")
+    callbacks: list[Callback] = [
+        history,
+        best,
+        TrainingProgress(name, shown=show_progress),
+    ]
+    if config.patience:
+        callbacks.append(EarlyStopping("val_score", mode="max", patience=config.patience))
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    last = checkpoints / "last.ckpt"
+    with _quiet_lightning(), _interruptible():
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device == "cuda" else "cpu",
+            devices=1,
+            precision=precision,
+            max_epochs=config.epochs,
+            logger=TensorBoardLogger(folder, name="logs", version=""),
+            callbacks=callbacks,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+        )
+        try:
+            trainer.fit(
+                lightning_task,
+                loader,
+                val_loader,
+                ckpt_path=str(last) if last.is_file() else None,
+                weights_only=True,
+            )
+        except SystemExit as error:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from error
+        except (RuntimeError, KeyError, EOFError) as error:
+            if last.is_file() and "state_dict" in str(error):
+                raise InputError(
+                    f"{last}: is of another model than these settings make; use the same settings "
+                    "or another run folder."
+                ) from error
+            raise
+    state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
+    lightning_task.load_state_dict(state["state_dict"])
+    model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return Fitted(
+        model.eval(), tuple(history.rows), int(state["epoch"]) + 1, str(precision), device
+    )
+
+
+def model_outputs(model: nn.Module) -> int:
+    """Give K, the number of logits of a SoftCAM or black box."""
+    return int(getattr(model, "num_outputs"))  # noqa: B009 - both kinds have it, nn.Module has not
+
+
+def class_weights(labels: Tensor, task: Task, outputs: int, rule: str) -> Tensor | None:
+    """Weigh the classes in the loss.
+
+    Args:
+        labels: Class indices (N,), or 0/1/NaN of shape (N, C) for multi-label.
+        task: What the labels mean.
+        outputs: K, the number of logits.
+        rule: "none", or "balanced": N / (classes x images of the class); for multi-label the
+            number of negatives over that of positives.
+
+    Returns:
+        Weights as `classification_loss` takes them, or None.
+    """
+    if rule == "none":
+        return None
+    if task is Task.MULTILABEL:
+        positives = (labels == 1).sum(0)
+        negatives = (labels == 0).sum(0)
+        return negatives / positives.clamp(min=1)
+    counts = torch.bincount(labels, minlength=max(2, outputs)).float()
+    return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Put the Ctrl-C handler back: Lightning leaves it ignored after an interruption."""
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        yield
+    finally:
+        # Only the main thread may set handlers; elsewhere Lightning has not touched it either.
+        try:
+            signal.signal(signal.SIGINT, before)
+        except ValueError:
+            before = None
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advice for developers out of our users' terminals."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("lightning.pytorch", "lightning.fabric", "lightning", "pytorch_lightning")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
+            warnings.filterwarnings("ignore", message=r".*(num_workers|isinstance\(treespec).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

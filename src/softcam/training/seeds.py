@@ -1,0 +1,22 @@
+"""Random streams that depend on where a run is, not on how it got there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+ORDER, SAMPLE, STEP = 1, 2, 3
+"""What a stream is for: the order of an epoch, one image's augmentation, one step's dropout."""
+
+
+def derive(seed: int, *place: int) -> int:
+    """Derive an independent seed for a place in the run.
+
+    Args:
+        seed: The run's seed.
+        *place: What the stream is for, then epoch, step or sample numbers.
+
+    Returns:
+        A seed below 2**63; the same after an interruption as without one.
+    """
+    words = np.random.SeedSequence([seed, *place]).generate_state(2, np.uint32)
+    return (int(words[0]) << 31) ^ int(words[1])

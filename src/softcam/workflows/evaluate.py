@@ -1,0 +1,282 @@
+"""Is the answer right, and is the explanation right: a model on a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softcam.conversion.black_box import BlackBox
+from softcam.data.records import Table
+from softcam.data.spec import DatasetSpec
+from softcam.data.table import read_table
+from softcam.errors import InputError
+from softcam.evaluation.classification import Classification, classification
+from softcam.evaluation.result import Metrics
+from softcam.evidence.info import ModelInfo
+from softcam.evidence.model import SoftCAM
+from softcam.report.content import Predictions as Curves
+from softcam.workflows.inference import (
+    Predictions,
+    batches,
+    predict_table,
+    predictions_from,
+    run_batch,
+    task_of,
+)
+from softcam.workflows.localise import Localiser
+from softcam.workflows.models import RunLike, load_run, preprocessing_of
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A model's answers on a table, and what they are worth.
+
+    Attributes:
+        table: The images that were assessed.
+        split: Which split they are, or "all".
+        predictions: The model's answers.
+        twin_predictions: The twin's, if there is one.
+        metrics: Both measured.
+    """
+
+    table: Table
+    split: str
+    predictions: Predictions
+    twin_predictions: Predictions | None
+    metrics: Metrics
+
+    def curves(self) -> Curves:
+        """Give labels and probabilities for the report's curves."""
+        twin = self.twin_predictions
+        return Curves(
+            labels=self.table.labels(),
+            probabilities=self.predictions.probabilities,
+            twin_probabilities=None if twin is None else twin.probabilities,
+            patients=self.table.patients(),
+        )
+
+
+def evaluate(
+    model: SoftCAM | BlackBox | RunLike,
+    table: Table | Path | str,
+    *,
+    twin: BlackBox | RunLike | None = None,
+    split: str | None = None,
+    images: Path | None = None,
+    dataset: Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_size: int = 16,
+    show_progress: bool = False,
+) -> Metrics:
+    """Measure a model on a table.
+
+    Args:
+        model: A SoftCAM, a black box, a run folder or a model file.
+        table: A table, or its path.
+        twin: The black-box twin to measure beside it, with its Grad-CAM where there are
+            annotations.
+        split: Which split; the test split if None, or all images of a table without splits.
+        images: Folder of the images, if not beside the table.
+        dataset: The dataset.yaml, if not beside the table.
+        resamples: Number of bootstrap resamples over patients.
+        seed: Seed of the bootstrap.
+        batch_size: Images per batch.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        Classification metrics and, with annotations, localisation, each with a 95 % interval.
+
+    Raises:
+        InputError: If model, table or an image cannot be used.
+    """
+    return assess(
+        model,
+        table,
+        twin=twin,
+        split=split,
+        images=images,
+        dataset=dataset,
+        resamples=resamples,
+        seed=seed,
+        batch_size=batch_size,
+        show_progress=show_progress,
+    ).metrics
+
+
+def assess(
+    model: SoftCAM | BlackBox | RunLike,
+    table: Table | Path | str,
+    *,
+    twin: BlackBox | RunLike | None = None,
+    split: str | None = None,
+    images: Path | None = None,
+    dataset: Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_size: int = 16,
+    show_progress: bool = False,
+) -> Assessment:
+    """Measure a model on a table, and keep its answers.
+
+    Args:
+        model: As in `evaluate`.
+        table: As in `evaluate`.
+        twin: As in `evaluate`.
+        split: As in `evaluate`.
+        images: As in `evaluate`.
+        dataset: As in `evaluate`.
+        resamples: As in `evaluate`.
+        seed: As in `evaluate`.
+        batch_size: As in `evaluate`.
+        show_progress: As in `evaluate`.
+
+    Returns:
+        Answers and metrics.
+
+    Raises:
+        InputError: If model, table or an image cannot be used.
+    """
+    subject = model if isinstance(model, SoftCAM | BlackBox) else load_run(model)
+    task_of(subject.info)
+    other = _load_twin(twin, subject.info)
+    whole = (
+        table
+        if isinstance(table, Table)
+        else read_for(subject.info, table, images=images, dataset=dataset)
+    )
+    _require_same_classes(whole, subject.info)
+    part, name = choose_split(whole, split)
+
+    localiser = Localiser(part, subject.info, other)
+    logits = []
+    for batch in batches(
+        part,
+        preprocessing_of(subject),
+        batch_size=batch_size,
+        title="evaluating",
+        show_progress=show_progress,
+    ):
+        answers, evidence = run_batch(subject, batch.pixels)
+        logits.append(answers)
+        localiser.add(batch.records, batch.geometries, batch.pixels, evidence)
+    predictions = predictions_from(subject.info, np.concatenate(logits))
+    twin_predictions = None
+    if other is not None:
+        twin_predictions = predict_table(
+            other, part, batch_size=batch_size, title="evaluating twin", show_progress=show_progress
+        )
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    metrics = Metrics(
+        classification=_classify(predictions, part, options),
+        twin_classification=(
+            None if twin_predictions is None else _classify(twin_predictions, part, options)
+        ),
+        localisation=localiser.rows(**options),
+        counts=_counts(part),
+        settings={
+            "table": part.path.name,
+            "split": name,
+            **options,
+            "localisation_grid": "model input, maps resized bicubically, negatives clipped",
+        },
+    )
+    return Assessment(part, name, predictions, twin_predictions, metrics)
+
+
+def choose_split(table: Table, split: str | None) -> tuple[Table, str]:
+    """Choose the images to measure on.
+
+    Args:
+        table: The whole table.
+        split: A split, "all", or None for the test split (all images of a table without splits).
+
+    Returns:
+        The images, and what they are called.
+
+    Raises:
+        InputError: If the table has no such split.
+    """
+    if split == "all" or (split is None and not table.splits()):
+        return table, "all"
+    name = split or "test"
+    return table.subset(name), name
+
+
+def _load_twin(twin: BlackBox | RunLike | None, info: ModelInfo) -> BlackBox | None:
+    if twin is None:
+        return None
+    other = twin if isinstance(twin, BlackBox) else load_run(twin)
+    if not isinstance(other, BlackBox):
+        raise InputError(f"{twin}: is a SoftCAM; a twin is a black box (train --with-twin).")
+    if other.info.classes != info.classes:
+        raise InputError(
+            f"{twin}: its classes are {', '.join(other.info.classes)}, the model's "
+            f"{', '.join(info.classes)}; give a twin trained on the same table."
+        )
+    if other.info.preprocessing != info.preprocessing:
+        raise InputError(
+            f"{twin}: prepares images in another way than the model; give a twin trained with "
+            "the same size and resize rule."
+        )
+    return other
+
+
+def read_for(
+    info: ModelInfo,
+    table: Path | str,
+    *,
+    images: Path | None = None,
+    dataset: Path | None = None,
+) -> Table:
+    """Read a table to measure a model on: labels mean what they meant in its training.
+
+    Args:
+        info: The model's description.
+        table: The table's path.
+        images: Folder of the images, if not beside the table.
+        dataset: A dataset.yaml that lies elsewhere.
+
+    Returns:
+        The table, with the splits that it gives itself.
+
+    Raises:
+        InputError: If the table cannot be used.
+    """
+    spec: DatasetSpec | Path | None = dataset
+    if spec is None:
+        spec = DatasetSpec(task_of(info), info.classes, info.positive, dict(info.findings))
+    return read_table(table, images=images, spec=spec, make_splits=False)
+
+
+def _require_same_classes(table: Table, info: ModelInfo) -> None:
+    if table.spec.classes != info.classes:
+        raise InputError(
+            f"{table.path}: its classes are {', '.join(table.spec.classes)}, the model's "
+            f"{', '.join(info.classes)}; give a table with the model's classes."
+        )
+
+
+def _counts(table: Table) -> dict[str, int]:
+    counts = {"images": len(table), "patients": len(set(table.patients()))}
+    annotations = table.annotations
+    if annotations is not None:
+        counts["annotated"] = sum(annotations.has(record.name) for record in table.records)
+    return counts
+
+
+def _classify(predictions: Predictions, table: Table, options: dict[str, Any]) -> Classification:
+    info = predictions.info
+    return classification(
+        predictions.probabilities,
+        table.labels(),
+        task=task_of(info),
+        classes=info.classes,
+        positive=info.positive,
+        thresholds=info.thresholds,
+        patients=table.patients(),
+        **options,
+    )

@@ -1,0 +1,64 @@
+"""Measure a run on a table and write the results beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softcam.training.run import Run, find_model
+from softcam.workflows.evaluate import Assessment, read_for
+from softcam.workflows.models import load_run
+from softcam.workflows.results import write_results
+
+
+def evaluate_run(
+    run: Path | str,
+    table: Path | str,
+    *,
+    twin: Path | str | None = None,
+    split: str | None = None,
+    out: Path | None = None,
+    images: Path | None = None,
+    dataset: Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> tuple[Assessment, Path]:
+    """Measure a run on a table and write predictions, metrics and report.
+
+    Args:
+        run: Run folder or model file.
+        table: The table's path.
+        twin: Run folder or model file of the black-box twin.
+        split: Which split; see `softcam.workflows.evaluate.evaluate`.
+        out: Where to write; `evaluation-<table>` beside the model if None.
+        images: Folder of the images, if not beside the table.
+        dataset: The dataset.yaml, if not beside the table.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+        show_progress: Whether to show progress bars.
+
+    Returns:
+        What was measured, and the folder.
+
+    Raises:
+        InputError: If an input cannot be used or the folder cannot be written.
+    """
+    path = find_model(run)
+    model = load_run(path)
+    whole = read_for(model.info, table, images=images, dataset=dataset)
+    name = Path(table).resolve()
+    folder = out or path.parent / f"evaluation-{name.parent.name if name.is_file() else name.name}"
+    source = Run(path.parent)
+    assessment = write_results(
+        folder,
+        model,
+        whole,
+        twin=twin,
+        split=split,
+        resamples=resamples,
+        seed=seed,
+        history=source.history(),
+        twin_history=Run(Path(twin)).history() if twin is not None else None,
+        show_progress=show_progress,
+    )
+    return assessment, folder

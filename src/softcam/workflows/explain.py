@@ -1,0 +1,94 @@
+"""Explanations of image files, written to a folder; a bad image does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from softcam.errors import InputError
+from softcam.evidence.model import SoftCAM
+from softcam.explanation.explain import explain
+from softcam.explanation.explanation import Explanation
+from softcam.workflows.models import RunLike, load_run
+from softcam.workflows.progress import image_progress
+
+_IMAGES = {".png", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What came of explaining some images.
+
+    Attributes:
+        explanations: One for each image that could be read, in order, with the files written.
+        problems: One sentence for each that could not.
+    """
+
+    explanations: tuple[tuple[Explanation, tuple[Path, ...]], ...]
+    problems: tuple[str, ...]
+
+
+def explain_files(
+    model: SoftCAM | RunLike,
+    images: Sequence[Path | str],
+    out: Path | str,
+    *,
+    contrast: bool = False,
+    threshold: float | None = None,
+    show_progress: bool = False,
+) -> Explained:
+    """Explain image files.
+
+    Args:
+        model: A SoftCAM, a run folder or a model file.
+        images: Files, or folders whose PNG and JPEG files are taken.
+        out: Where to write.
+        contrast: Draw each class against the others instead of its own evidence.
+        threshold: Evidence, in logit units, from which a cell belongs to a region; half of the
+            strongest cell if None.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        The explanations and the problems.
+
+    Raises:
+        InputError: If the model or the output folder cannot be used.
+    """
+    subject = model if isinstance(model, SoftCAM) else load_run(model)
+    if not isinstance(subject, SoftCAM):
+        raise InputError(f"{model}: is a black box and has no evidence; give a SoftCAM's run.")
+    target = Path(out)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{target}: cannot be made ({error.strerror}); choose another --out."
+        ) from error
+    files, problems = _files(images)
+    written = []
+    with image_progress("explaining", shown=show_progress) as told:
+        for number, path in enumerate(files, start=1):
+            try:
+                explanation = explain(subject, path, threshold=threshold)
+            except InputError as error:
+                problems.append(str(error))
+            else:
+                written.append((explanation, tuple(explanation.save(target, contrast=contrast))))
+            told(number, len(files))
+    return Explained(tuple(written), tuple(problems))
+
+
+def _files(images: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
+    files: list[Path] = []
+    problems = []
+    for image in images:
+        path = Path(image)
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _IMAGES)
+        if not inside:
+            problems.append(f"{path}: the folder holds no PNG or JPEG image.")
+        files += inside
+    return files, problems

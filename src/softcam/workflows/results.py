@@ -1,0 +1,174 @@
+"""What an evaluation leaves in a folder: predictions.csv, report.html and, last, metrics.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from softcam.conversion.black_box import BlackBox
+from softcam.data.records import Table
+from softcam.errors import InputError
+from softcam.evidence.info import ModelInfo
+from softcam.evidence.model import SoftCAM
+from softcam.files import write_atomically
+from softcam.report.content import ReportData
+from softcam.report.report import build_report
+from softcam.training.run import Run
+from softcam.workflows.cases import draw_cases
+from softcam.workflows.describe import (
+    describe_data,
+    describe_provenance,
+    describe_training,
+    summarise,
+)
+from softcam.workflows.evaluate import Assessment, assess
+from softcam.workflows.models import RunLike, load_run
+
+
+def finish_run(
+    run: Run,
+    table: Table,
+    *,
+    twin: Run | None = None,
+    seed: int = 0,
+    title: str | None = None,
+    show_progress: bool = False,
+) -> Assessment:
+    """Measure a trained run on its test split and complete its folder.
+
+    Args:
+        run: A run with a model file.
+        table: The whole table; without a test split the validation images are measured.
+        twin: The black-box twin's run.
+        seed: Seed of the bootstrap.
+        title: Heading of the report.
+        show_progress: Whether to show progress bars.
+
+    Returns:
+        What was measured.
+    """
+    split = "test" if "test" in table.splits() else "val"
+    return write_results(
+        run.path,
+        load_run(run),
+        table,
+        twin=None if twin is None else load_run(twin),
+        split=split,
+        seed=seed,
+        title=title,
+        history=run.history(),
+        twin_history=[] if twin is None else twin.history(),
+        show_progress=show_progress,
+    )
+
+
+def write_results(
+    folder: Path,
+    model: SoftCAM | BlackBox,
+    table: Table,
+    *,
+    twin: SoftCAM | BlackBox | RunLike | None = None,
+    split: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    title: str | None = None,
+    history: list[dict[str, float | None]] | None = None,
+    twin_history: list[dict[str, float | None]] | None = None,
+    show_progress: bool = False,
+) -> Assessment:
+    """Measure a model on a table and write what was found.
+
+    Args:
+        folder: Where to write; made if it does not exist.
+        model: The model.
+        table: The table.
+        twin: The black-box twin to measure beside it.
+        split: Which split; see `softcam.workflows.evaluate.evaluate`.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+        title: Heading of the report.
+        history: Epochs of the model, for the training curves.
+        twin_history: Epochs of the twin.
+        show_progress: Whether to show progress bars.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        InputError: If an input cannot be used or the folder cannot be written.
+    """
+    if isinstance(twin, SoftCAM):
+        raise InputError("the twin is a SoftCAM; a twin is a black box (train --with-twin).")
+    assessment = assess(
+        model,
+        table,
+        twin=twin,
+        split=split,
+        resamples=resamples,
+        seed=seed,
+        show_progress=show_progress,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another --out."
+        ) from error
+    assessment.predictions.write(folder / "predictions.csv", assessment.table)
+    black_box = twin if isinstance(twin, BlackBox) or twin is None else _as_black_box(twin)
+    data = ReportData(
+        title=title or f"{_subject(model.info)} on {table.path.parent.name or table.path.name}",
+        summary=summarise(assessment),
+        data=describe_data(table, assessment),
+        training=describe_training(model.info),
+        history=history or [],
+        twin_history=twin_history or [],
+        metrics=assessment.metrics,
+        predictions=assessment.curves(),
+        cases=draw_cases(model, assessment, twin=black_box),
+        provenance=describe_provenance(model.info),
+    )
+    build_report(folder / "report.html", data, seed=seed)
+    write_metrics(folder / "metrics.json", assessment, model.info)
+    return assessment
+
+
+def write_metrics(path: Path, assessment: Assessment, info: ModelInfo) -> None:
+    """Write `metrics.json`: what was measured, and how the model was trained.
+
+    Args:
+        path: The file.
+        assessment: What was measured.
+        info: The model's description.
+    """
+    training = {
+        name: info.training.get(name)
+        for name in ("best_epoch", "epochs", "seconds", "precision", "validation")
+    }
+    document = {**assessment.metrics.to_dict(), "training": training}
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: undefined is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _as_black_box(twin: RunLike) -> BlackBox:
+    loaded = load_run(twin)
+    if not isinstance(loaded, BlackBox):
+        raise InputError(f"{twin}: is a SoftCAM; a twin is a black box (train --with-twin).")
+    return loaded
+
+
+def _subject(info: ModelInfo) -> str:
+    kind = "SoftCAM" if info.kind == "softcam" else "Black box"
+    return kind if info.architecture is None else f"{kind} {info.architecture.name}"

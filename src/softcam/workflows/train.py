@@ -1,0 +1,189 @@
+"""From a table of images to a finished run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from softcam.conversion.black_box import BlackBox
+from softcam.data.records import Table
+from softcam.data.table import read_table
+from softcam.errors import InputError
+from softcam.evidence.file import library_versions
+from softcam.evidence.model import SoftCAM
+from softcam.training.augment import Augment
+from softcam.training.config import TrainConfig, make_config
+from softcam.training.dataset import ImageDataset
+from softcam.training.loop import Fitted, fit
+from softcam.training.run import Run, check_folder, start_folder
+from softcam.training.thresholds import choose_thresholds
+from softcam.workflows.evaluate import Assessment
+from softcam.workflows.inference import predict_table
+from softcam.workflows.models import new_model, preprocessing_for
+from softcam.workflows.progress import image_progress
+from softcam.workflows.results import finish_run
+
+
+def train(
+    config: TrainConfig | Mapping[str, Any],
+    *,
+    resume: bool = False,
+    show_progress: bool = True,
+) -> Run:
+    """Train a self-explaining model, and its black-box twin if asked.
+
+    Args:
+        config: The settings, or a mapping of them.
+        resume: Go on with the unfinished run in `config.out`.
+        show_progress: Whether to show progress bars.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: If a setting, the table, an image or the folder cannot be used.
+        ConversionError: If the backbone cannot become a SoftCAM so.
+        KeyboardInterrupt: After an interruption; `resume=True` goes on.
+    """
+    settings = config if isinstance(config, TrainConfig) else make_config(dict(config))
+    return train_and_assess(settings, resume=resume, show_progress=show_progress)[0]
+
+
+def train_and_assess(
+    settings: TrainConfig,
+    *,
+    resume: bool = False,
+    title: str | None = None,
+    show_progress: bool = True,
+) -> tuple[Run, Assessment]:
+    """Train as `train` does, and keep what was measured at the end.
+
+    Args:
+        settings: The settings.
+        resume: Go on with the unfinished run in `settings.out`.
+        title: Heading of the report.
+        show_progress: Whether to show progress bars.
+
+    Returns:
+        The finished run, and its assessment on the test split (on val where there is none).
+
+    Raises:
+        InputError: As `train`.
+        ConversionError: As `train`.
+        KeyboardInterrupt: As `train`.
+    """
+    # Bad input leaves nothing behind: the folder is made when table, images and model are good.
+    table = read_table(
+        settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
+    )
+    data = _Data.of(table, settings)
+    check_folder(settings.out, resume=resume)
+    datasets = data.prepare(settings, show_progress=show_progress)
+    models = [(settings, new_model(settings, table, len(data.train)))]
+    if settings.with_twin:
+        other = settings.for_twin()
+        models.append((other, new_model(other, table, len(data.train))))
+    runs = []
+    for which, model in models:
+        run = start_folder(which)
+        _train_one(which, model, data, datasets, run, show_progress=show_progress)
+        runs.append(run)
+    run, twin = runs[0], runs[1] if settings.with_twin else None
+    if twin is not None and not twin.finished:
+        finish_run(twin, table, seed=settings.seed, show_progress=show_progress)
+    assessment = finish_run(
+        run, table, twin=twin, seed=settings.seed, title=title, show_progress=show_progress
+    )
+    return run, assessment
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The splits that training looks at."""
+
+    table: Table
+    train: Table
+    val: Table
+
+    @classmethod
+    def of(cls, table: Table, settings: TrainConfig) -> _Data:
+        train, val = table.subset("train"), table.subset("val")
+        if len(train) < 2:
+            raise InputError(f"{table.path}: has {len(train)} training image; training needs two.")
+        return cls(table, train, val)
+
+    def prepare(
+        self, settings: TrainConfig, *, show_progress: bool
+    ) -> tuple[ImageDataset, ImageDataset]:
+        preprocessing = preprocessing_for(settings)
+        room = int(settings.cache_gb * 2**30)
+        with image_progress("reading training images", shown=show_progress) as told:
+            train = ImageDataset(
+                self.train,
+                preprocessing,
+                augment=Augment(settings.augment),
+                seed=settings.seed,
+                cache_bytes=room,
+                progress=told,
+            )
+        with image_progress("reading validation images", shown=show_progress) as told:
+            val = ImageDataset(
+                self.val, preprocessing, cache_bytes=max(0, room - train.nbytes), progress=told
+            )
+        return train, val
+
+
+def _train_one(
+    settings: TrainConfig,
+    model: SoftCAM | BlackBox,
+    data: _Data,
+    datasets: tuple[ImageDataset, ImageDataset],
+    run: Run,
+    *,
+    show_progress: bool,
+) -> None:
+    if run.model.is_file():
+        return  # trained before the interruption
+    started = time.monotonic()
+    fitted = fit(
+        model,
+        settings,
+        data.table.spec.task,
+        *datasets,
+        run.path,
+        name="black-box twin" if settings.black_box else "SoftCAM",
+        show_progress=show_progress,
+    )
+    _describe(model, fitted, data.val, time.monotonic() - started, show_progress=show_progress)
+    model.save(run.model)
+
+
+def _describe(
+    model: SoftCAM | BlackBox,
+    fitted: Fitted,
+    val: Table,
+    seconds: float,
+    *,
+    show_progress: bool,
+) -> None:
+    """Choose thresholds on validation, and put the provenance into the model."""
+    predictions = predict_table(
+        model, val, title="choosing thresholds", show_progress=show_progress
+    )
+    best = fitted.history[fitted.best_epoch - 1]
+    info = model.info
+    info.thresholds = choose_thresholds(
+        predictions.probabilities, val.labels(), val.spec.task, info.classes
+    )
+    info.training = {
+        **info.training,
+        "best_epoch": fitted.best_epoch,
+        "epochs": len(fitted.history),
+        "precision": fitted.precision,
+        "device": fitted.device,
+        "seconds": round(seconds, 1),
+        "versions": library_versions(),
+        "validation": {name: best.get(name) for name in ("val_auc", "val_loss")},
+    }

@@ -1,0 +1,47 @@
+import json
+
+import softcam as package
+
+
+def test_a_table_is_measured_with_its_twin(trained, softcam, tmp_path):
+    data, run = trained
+    out = tmp_path / "out"
+    result = softcam(
+        "evaluate", run, data, "--twin", run / "twin", "--out", out, "--resamples", "50"
+    )
+    assert result.code == 0, result.err
+    assert {p.name for p in out.iterdir()} == {"metrics.json", "predictions.csv", "report.html"}
+    assert "Grad-CAM (twin)" in result.out
+    page = (out / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+
+
+def test_the_python_function_gives_the_same_numbers(trained, softcam, tmp_path):
+    data, run = trained
+    metrics = package.evaluate(package.load(run / "model.safetensors"), data, resamples=50)
+    out = tmp_path / "out"
+    assert softcam("evaluate", run, data, "--out", out, "--resamples", "50").code == 0
+    written = json.loads((out / "metrics.json").read_text())
+    found = json.loads(json.dumps(metrics.to_dict()))
+    assert written["classification"]["intervals"] == found["classification"]["intervals"]
+    assert written["localisation"] == found["localisation"]
+
+
+def test_all_images_of_a_table_without_splits_are_measured(trained, softcam, tmp_path):
+    data, run = trained
+    lines = (data / "table.csv").read_text().splitlines()
+    bare = tmp_path / "bare.csv"
+    bare.write_text("\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n")
+    metrics = package.evaluate(
+        run, bare, images=data / "images", dataset=data / "dataset.yaml", resamples=20
+    )
+    assert metrics.counts["images"] == 24
+
+
+def test_a_table_with_other_classes_is_refused(trained, softcam, tmp_path):
+    data, run = trained
+    text = (data / "table.csv").read_text().replace(",1,", ",sick,").replace(",0,", ",well,")
+    (tmp_path / "other.csv").write_text(text)
+    result = softcam("evaluate", run, tmp_path / "other.csv", "--images", data / "images")
+    assert result.code == 2

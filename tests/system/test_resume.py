@@ -1,0 +1,74 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import softcam as package
+from tests.system.conftest import FAST
+
+SLOW = (*(x if x != "1" else "1" for x in FAST[:-4]), "--epochs", "3", "--lr", "0.01")
+
+
+def start(arguments):
+    code = "from softcam.cli.app import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_resumes_to_the_same_weights(how, dots, softcam, tmp_path):
+    whole = tmp_path / "whole"
+    arguments = ("train", dots, *SLOW, "--augment", "fundus", "--drop-rate", "0.2")
+    arguments = (*arguments, "--batch-size", "2")
+    result = softcam(*arguments, "--out", whole)
+    assert result.code == 0, result.err
+
+    broken = tmp_path / "broken"
+    process = start((*arguments, "--out", broken))
+    log = broken / "logs" / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and (broken / "checkpoints" / "last.ckpt").is_file()):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=60)
+    assert not (broken / "metrics.json").exists(), "the run was over before the interruption"
+    if how is signal.SIGINT:
+        assert process.returncode == 130, output
+        assert f"softcam train --resume --out {broken}" in output
+        assert "Traceback" not in output
+
+    refused = softcam(*arguments, "--out", broken)
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    result = softcam("train", "--resume", "--out", broken)
+    assert result.code == 0, result.err
+    first = package.load(whole / "model.safetensors").state_dict()
+    second = package.load(broken / "model.safetensors").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_is_not_resumed_with_other_settings(trained, softcam, dots, tmp_path):
+    _, run = trained
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    result = softcam("train", "--resume", "--out", half, "--epochs", "9")
+    assert result.code == 2
+    assert "started with epochs 1, not 9" in result.err
+
+
+def test_there_must_be_something_to_resume(softcam, dots, tmp_path):
+    result = softcam("train", dots, "--out", tmp_path / "run", "--resume")
+    assert result.code == 2
+    assert "holds no run to resume" in result.err
