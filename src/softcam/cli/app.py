@@ -1,4 +1,7 @@
-"""The `softcam` command: one file per command, each thin."""
+"""The `softcam` command: one file per command, each thin.
+
+Commands import what they need when they run, so that `softcam --help` answers at once.
+"""
 
 from __future__ import annotations
 

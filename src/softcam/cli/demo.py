@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from softcam.cli.printing import console, print_metrics
-from softcam.workflows.demo import run_demo
 
 
 def demo(
@@ -21,6 +20,8 @@ def demo(
 
     Example: softcam demo
     """
+    from softcam.workflows.demo import run_demo
+
     assessment, report = run_demo(out, seed=seed)
     print_metrics(assessment.metrics, subject="SoftCAM")
     console().print(f"Report: {report}", markup=False)

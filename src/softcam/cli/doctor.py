@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from softcam.cli.printing import print_rows
-from softcam.workflows.doctor import examine
 
 
 def doctor() -> None:
@@ -11,4 +10,6 @@ def doctor() -> None:
 
     Example: softcam doctor
     """
+    from softcam.workflows.doctor import examine
+
     print_rows("softcam doctor", ["Part", "Name", "State"], examine())

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-import click
+import typer
 from rich.console import Console
 
 from softcam.errors import MissingExtraError, SoftcamError
@@ -43,15 +43,16 @@ def run_safely(command: Callable[[], object]) -> int:
 
     try:
         result = command()
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT if error.exit_code == BAD_INPUT else FAILED
+    except typer.exceptions.TyperException as error:  # a command line that cannot be parsed
+        show: Callable[[], None] = getattr(error, "show", lambda: say(f"softcam: {error}"))
+        show()
+        return BAD_INPUT
     except InterruptedRunError as error:
         say(f"softcam: interrupted. {error.remedy}")
         return INTERRUPTED
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         say("softcam: interrupted.")
         return INTERRUPTED
     except MissingExtraError as error:

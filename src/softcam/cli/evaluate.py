@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from softcam.cli.printing import console, print_metrics
-from softcam.workflows.evaluate_run import evaluate_run
 
 
 def evaluate(
@@ -32,6 +31,8 @@ def evaluate(
 
     Example: softcam evaluate runs/fundus data/fundus/table.csv --twin runs/fundus/twin
     """
+    from softcam.workflows.evaluate_run import evaluate_run
+
     done, folder = evaluate_run(
         run,
         table,

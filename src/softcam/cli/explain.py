@@ -9,7 +9,6 @@ import typer
 
 from softcam.cli.errors import BAD_INPUT
 from softcam.cli.printing import console, print_rows
-from softcam.workflows.explain import explain_files
 
 
 def explain(
@@ -28,6 +27,8 @@ def explain(
 
     Example: softcam explain runs/fundus eye_left.png eye_right.png --out explanations
     """
+    from softcam.workflows.explain import explain_files
+
     done = explain_files(
         run, images, out, contrast=contrast, threshold=threshold, show_progress=True
     )

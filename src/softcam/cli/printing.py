@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from softcam.evaluation.result import Metrics
-from softcam.evaluation.scoring import LOCALISATION_NAMES
+if TYPE_CHECKING:
+    from softcam.evaluation.result import Metrics
 
 
 def console() -> Console:
@@ -40,6 +41,8 @@ def print_metrics(metrics: Metrics, *, subject: str) -> None:
         metrics: What was measured.
         subject: What the model is called in the head.
     """
+    from softcam.evaluation.scoring import LOCALISATION_NAMES
+
     rows = metrics.rows()
     heads = ["Metric [95 % interval]", subject]
     if metrics.twin_classification is not None:

@@ -9,9 +9,6 @@ import typer
 
 from softcam.cli.errors import InterruptedRunError
 from softcam.cli.printing import console
-from softcam.training.config import TrainConfig
-from softcam.workflows.settings import settings_for
-from softcam.workflows.train import train as run_training
 
 _Flag = bool | None
 
@@ -81,6 +78,10 @@ def train(
     Example: softcam train data/fundus/table.csv --out runs/fundus --stages 3 --with-twin
     """
     given = locals()
+    from softcam.training.config import TrainConfig
+    from softcam.workflows.settings import settings_for
+    from softcam.workflows.train import train as run_training
+
     flags: dict[str, Any] = {
         name: given[name]
         for name in TrainConfig.model_fields

@@ -17,6 +17,7 @@ from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
 from softcam.training.loop import Fitted, fit
+from softcam.training.precision import choose_device
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.thresholds import choose_thresholds
 from softcam.workflows.evaluate import Assessment
@@ -80,6 +81,7 @@ def train_and_assess(
     )
     data = _Data.of(table, settings)
     check_folder(settings.out, resume=resume)
+    choose_device(settings)
     datasets = data.prepare(settings, show_progress=show_progress)
     models = [(settings, new_model(settings, table, len(data.train)))]
     if settings.with_twin:
