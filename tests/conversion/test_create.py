@@ -14,7 +14,7 @@ def test_a_model_is_built_by_name(classes):
 
 def test_grey_input_where_the_library_can():
     assert create_model("resnet18", num_classes=2, in_chans=1)(torch.randn(2, 1, 64, 64))
-    with pytest.raises(ValueError, match="takes 3 channels"):
+    with pytest.raises(InputError, match="takes 3 channels"):
         create_model("torchvision/resnet18", num_classes=2, in_chans=1)
 
 

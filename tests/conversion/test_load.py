@@ -83,8 +83,10 @@ def test_the_wrong_architecture_is_caught_by_the_probe(tmp_path):
 def test_a_model_of_ones_own_comes_back_with_its_backbone(dims, tmp_path):
     convolution = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims]
     model = SoftCAM(convolution(2, 4, 3), EvidenceLayer(4, 2, dims=dims)).double()
-    path = model.save(tmp_path / "m.safetensors")
+    model.head.dropout = 0.25
+    path = model.eval().save(tmp_path / "m.safetensors")
     loaded = load(path, backbone=convolution(2, 4, 3))
+    assert loaded.head.dropout == 0.25
     images = torch.randn(1, 2, *(8,) * dims, dtype=torch.float64)
     assert torch.equal(loaded(images).logits, model(images).logits)
     with pytest.raises(InputError, match="backbone"):

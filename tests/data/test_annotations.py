@@ -116,13 +116,24 @@ def test_regions_are_what_to_draw(tmp_path: Path) -> None:
     drawn = np.zeros((40, 60), bool)
     drawn[3, 4] = True
     both = Annotations(
-        boxes={"a.png": (("spot", BOXES[0]),)},
+        boxes={"a.png": (("disc", BOXES[0]),)},
         masks=_mask_file(tmp_path / "m.png", drawn).masks,
     )
     (first, box), (second, mask) = both.regions("a.png")
-    assert (first, box, second) == ("spot", BOXES[0], "spot")
+    assert (first, box, second) == ("disc", BOXES[0], "spot")
     np.testing.assert_array_equal(mask, drawn)
     assert both.regions("b.png") == []
+
+
+def test_a_mask_wins_over_the_boxes_of_its_finding(tmp_path: Path) -> None:
+    drawn = np.zeros((40, 60), bool)
+    drawn[3:6, 4:8] = True
+    masks = _mask_file(tmp_path / "m.png", drawn).masks
+    boxes = {"a.png": (("spot", Box(0, 0, 20, 20)), ("disc", Box(30, 30, 5, 5)))}
+    both = Annotations(boxes=boxes, masks=masks)
+    assert [finding for finding, _ in both.regions("a.png")] == ["disc", "spot"]
+    found = both.mask("a.png", ["spot"], GEOMETRIES["identity"])
+    np.testing.assert_array_equal(found, drawn)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "I;16"])

@@ -1,6 +1,7 @@
 import json
 
 import softcam as package
+from tests.system.conftest import FAST
 
 
 def test_a_table_is_measured_with_its_twin(trained, softcam, tmp_path):
@@ -37,6 +38,19 @@ def test_all_images_of_a_table_without_splits_are_measured(trained, softcam, tmp
         run, bare, images=data / "images", dataset=data / "dataset.yaml", resamples=20
     )
     assert metrics.counts["images"] == 24
+
+
+def test_a_table_split_by_the_training_is_measured_on_its_test_part(dots, softcam, tmp_path):
+    lines = (dots / "table.csv").read_text().splitlines()
+    bare = [",".join([*line.split(",")[:2], line.split(",")[3]]) for line in lines]
+    (dots / "table.csv").write_text("\n".join(bare) + "\n")
+    run = tmp_path / "run"
+    assert softcam("train", dots, "--out", run, *FAST, "--seed", "3").code == 0
+    result = softcam("evaluate", run, dots, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    trained = (run / "predictions.csv").read_text()
+    assert (tmp_path / "out" / "predictions.csv").read_text() == trained
+    assert 1 < len(trained.splitlines()) < 24
 
 
 def test_a_table_with_other_classes_is_refused(trained, softcam, tmp_path):

@@ -37,6 +37,13 @@ def test_findings_speak_for_their_class_or_for_the_images_own():
     assert findings_for("dry", dry, data) == ["mark"]
 
 
+def test_a_finding_without_a_class_speaks_for_every_label_that_holds():
+    spec = DatasetSpec(Task.MULTILABEL, ("a", "b", "c"), None, {"mark": ""})
+    data = table(spec, [], {})
+    image = record("x", (1.0, float("nan"), 0.0))
+    assert [findings_for(name, image, data) for name in "abc"] == [["mark"], [], []]
+
+
 def test_distractors_and_organs_are_no_lesions():
     boxes = {"a": (("disc", Box(0, 0, 4, 4)), ("lung", Box(0, 0, 8, 8)))}
     image = record("a", 1)

@@ -40,6 +40,11 @@ def test_other_settings_may_not_change_when_resuming(started):
         settings_for({"out": started.out, "epochs": 4}, resume=True)
 
 
+def test_resuming_reads_no_other_configuration(started, tmp_path):
+    with pytest.raises(InputError, match="leave out --config"):
+        settings_for({"out": started.out}, config=tmp_path / "other.yaml", resume=True)
+
+
 def test_resuming_needs_the_folder_of_a_run(tmp_path):
     with pytest.raises(InputError, match="needs --out"):
         settings_for({}, resume=True)

@@ -23,5 +23,5 @@ def demo(
     from softcam.workflows.demo import run_demo
 
     assessment, report = run_demo(out, seed=seed)
-    print_metrics(assessment.metrics, subject="SoftCAM")
+    print_metrics(assessment.metrics)
     console().print(f"Report: {report}", markup=False)

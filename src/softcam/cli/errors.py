@@ -46,8 +46,10 @@ def run_safely(command: Callable[[], object]) -> int:
     except typer.Exit as error:
         return int(error.exit_code)
     except typer.exceptions.TyperException as error:  # a command line that cannot be parsed
-        show: Callable[[], None] = getattr(error, "show", lambda: say(f"softcam: {error}"))
-        show()
+        if hasattr(error, "show"):
+            error.show()
+        else:
+            say(f"softcam: {error}")
         return BAD_INPUT
     except InterruptedRunError as error:
         say(f"softcam: interrupted. {error.remedy}")

@@ -45,6 +45,5 @@ def evaluate(
         seed=seed,
         show_progress=True,
     )
-    kind = "Black box" if done.predictions.info.kind == "black_box" else "SoftCAM"
-    print_metrics(done.metrics, subject=kind)
+    print_metrics(done.metrics)
     console().print(f"Report: {folder / 'report.html'}", markup=False)

@@ -34,17 +34,16 @@ def print_rows(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
     console().print(table)
 
 
-def print_metrics(metrics: Metrics, *, subject: str) -> None:
+def print_metrics(metrics: Metrics) -> None:
     """Print classification and localisation, each number with its 95 % interval.
 
     Args:
         metrics: What was measured.
-        subject: What the model is called in the head.
     """
     from softcam.evaluation.scoring import LOCALISATION_NAMES
 
     rows = metrics.rows()
-    heads = ["Metric [95 % interval]", subject]
+    heads = ["Metric [95 % interval]", str(metrics.settings.get("model", "SoftCAM"))]
     if metrics.twin_classification is not None:
         heads.append("Black-box twin")
     count = metrics.counts["images"]

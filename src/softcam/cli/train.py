@@ -35,13 +35,9 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(help="Local safetensors file of pretrained weights.")
     ] = None,
-    pretrained: Annotated[
-        _Flag, typer.Option("--pretrained", help="Fetch weights from the library's hub.")
-    ] = None,
+    pretrained: Annotated[_Flag, typer.Option(help="Fetch weights from the library's hub.")] = None,
     drop_rate: Annotated[float | None, typer.Option(help="Dropout before the evidence.")] = None,
-    one_logit: Annotated[
-        _Flag, typer.Option("--one-logit", help="One logit and map for a binary task.")
-    ] = None,
+    one_logit: Annotated[_Flag, typer.Option(help="One logit and map for a binary task.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size: 224, or HxW. Default 224.")] = None,
     resize: Annotated[str | None, typer.Option(help="pad, stretch or crop. Default pad.")] = None,
     channels: Annotated[str | None, typer.Option(help="rgb or grey. Default rgb.")] = None,
@@ -66,12 +62,8 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Processes that prepare images.")] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    with_twin: Annotated[
-        _Flag, typer.Option("--with-twin", help="Also train the stock black box.")
-    ] = None,
-    black_box: Annotated[
-        _Flag, typer.Option("--black-box", help="Train the stock black box itself.")
-    ] = None,
+    with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
+    black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
 ) -> None:
     """Train a self-explaining classifier from a table of images.
 

@@ -106,7 +106,11 @@ def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
     single = shapes.get("head.conv.weight")
     if single is not None:
         return EvidenceLayer(
-            single[1], single[0], dims=len(single) - 2, bias="head.conv.bias" in shapes
+            single[1],
+            single[0],
+            dims=len(single) - 2,
+            bias="head.conv.bias" in shapes,
+            dropout=file.info.dropout,
         )
     layers = [
         shapes[f"head.layers.{number}.conv.weight"]
@@ -115,7 +119,12 @@ def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
     ]
     if not layers:
         raise ModelFileError(f"{file.path}: has no evidence layer; save the model again.")
-    return StageEvidence([shape[1] for shape in layers], layers[0][0], dims=len(layers[0]) - 2)
+    return StageEvidence(
+        [shape[1] for shape in layers],
+        layers[0][0],
+        dims=len(layers[0]) - 2,
+        dropout=file.info.dropout,
+    )
 
 
 def _fill(file: ModelFile, model: nn.Module) -> None:

@@ -206,13 +206,13 @@ def _require_average_pool(model: nn.Module) -> None:
         raise ConversionError(
             Reason.CLASS_TOKEN,
             f"{type(model).__name__} classifies from a class token",
-            'build it with global_pool="avg" and train it again',
+            "choose a convolutional backbone with an average pool",
         )
     if kind == "map":
         raise ConversionError(
             Reason.ATTENTION_POOL,
             f"{type(model).__name__} pools by attention",
-            'build it with global_pool="avg" and train it again',
+            "choose a convolutional backbone with an average pool",
         )
     if "max" in kind:
         raise ConversionError(

@@ -12,6 +12,7 @@ from torchvision.models import VGG, DenseNet, EfficientNet, MobileNetV2, ResNet
 from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.family import Seam, Stages
 from softcam.conversion.fresh import pointwise_head
+from softcam.errors import InputError
 from softcam.evidence.probe import evaluating
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -60,10 +61,9 @@ class TorchvisionFamily:
     ) -> nn.Module:
         """Build a black box with random weights."""
         if in_chans != 3:
-            raise ConversionError(
-                Reason.UNKNOWN_MODEL,
-                f"torchvision's {name} takes 3 channels, not {in_chans}",
-                "use timm's model of that name for other channel counts, or grey images as RGB",
+            raise InputError(
+                f"torchvision's {name} takes 3 channels, not {in_chans}; use timm's model of that "
+                "name for other channel counts, or grey images as RGB."
             )
         model: nn.Module = torchvision.models.get_model(
             name, weights=None, num_classes=num_outputs, **kwargs

@@ -63,7 +63,7 @@ class Annotations:
         Raises:
             InputError: A mask file cannot be read.
         """
-        drawn: list[tuple[str, Box | npt.NDArray[np.bool_]]] = list(self.boxes.get(name, ()))
+        drawn: list[tuple[str, Box | npt.NDArray[np.bool_]]] = list(self._boxes(name))
         drawn += [(finding, read_mask(path)) for finding, path in self._masks(name)]
         return drawn
 
@@ -75,7 +75,7 @@ class Annotations:
         *,
         grid: Literal["input", "file"] = "input",
     ) -> npt.NDArray[np.bool_]:
-        """Join an image's findings to one mask.
+        """Join an image's findings to one mask; where a finding has both, its mask wins.
 
         A pixel is inside a box when its centre is; a box too small to hold a centre keeps the
         pixel that its own centre lies in, so that no finding vanishes. An input pixel is inside a
@@ -98,7 +98,7 @@ class Annotations:
         if grid == "file":
             geometry = Geometry.of(geometry.file_size)
         joined = np.zeros(geometry.input_size, dtype=np.bool_)
-        boxes = [box for finding, box in self.boxes.get(name, ()) if finding in findings]
+        boxes = [box for finding, box in self._boxes(name) if finding in findings]
         _fill(joined, boxes, geometry)
         for finding, path in self._masks(name):
             if finding not in findings:
@@ -108,6 +108,11 @@ class Annotations:
                 raise InputError(size_problem(path, mask.shape, geometry.file_size))
             joined |= mask if grid == "file" else geometry.coverage(mask) >= 0.5 - 1e-9
         return joined
+
+    def _boxes(self, name: str) -> list[tuple[str, Box]]:
+        """The boxes that no mask of the same finding draws more exactly."""
+        drawn = self.masks.get(name, {})
+        return [(finding, box) for finding, box in self.boxes.get(name, ()) if finding not in drawn]
 
     def _masks(self, name: str) -> list[tuple[str, Path]]:
         return sorted(self.masks.get(name, {}).items())

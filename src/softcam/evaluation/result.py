@@ -129,7 +129,8 @@ class Metrics:
         """Write the tables as Markdown, each value with its 95 % interval."""
         rows = self.rows()
         twin = self.twin_classification is not None
-        heads = ["SoftCAM", "Twin"] if twin else ["SoftCAM"]
+        subject = str(self.settings.get("model", "SoftCAM"))
+        heads = [subject, "Twin"] if twin else [subject]
         parts = [_table(["Metric", *heads], [r for r in rows if r.section == "classification"])]
         located = [r for r in rows if r.section == "localisation"]
         if located:

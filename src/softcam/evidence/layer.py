@@ -139,6 +139,7 @@ class StageEvidence(nn.Module):
     ) -> None:
         super().__init__()
         self.dims = dims
+        self.dropout = dropout
         self.num_outputs = num_classes
         # One bias is enough for a sum; it stands with the first stage.
         self.layers = nn.ModuleList(

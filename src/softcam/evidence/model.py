@@ -81,6 +81,7 @@ class SoftCAM(nn.Module):
         Raises:
             InputError: If the folder does not exist or cannot be written.
         """
+        self.info.dropout = self.head.dropout
         return write_model_file(
             path, self, self.info, dims=self.head.dims, channels=self._channels()
         )

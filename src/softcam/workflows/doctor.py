@@ -41,7 +41,7 @@ def examine() -> list[tuple[str, str, str]]:
     device = choose_device(settings)
     rows.append(("machine", "training", f"{choose_precision(settings, device)} on {device}"))
     rows += [("library", name, _version(name)) for name in _CORE]
-    for codec, name in (("jpg", "JPEG"), ("zlib", "PNG"), ("libtiff", "TIFF")):
+    for codec, name in (("jpg", "JPEG"), ("zlib", "PNG")):
         rows.append(("decoder", name, "yes" if features.check(codec) else "missing"))
     for extra, modules in _EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]

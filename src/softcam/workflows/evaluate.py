@@ -27,7 +27,7 @@ from softcam.workflows.inference import (
     task_of,
 )
 from softcam.workflows.localise import Localiser
-from softcam.workflows.models import RunLike, load_run, preprocessing_of
+from softcam.workflows.models import RunLike, load_run, preprocessing_of, records_digest
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ def assess(
         localisation=localiser.rows(**options),
         counts=_counts(part),
         settings={
+            "model": "SoftCAM" if subject.info.kind == "softcam" else "Black box",
             "table": part.path.name,
             "split": name,
             **options,
@@ -241,7 +242,8 @@ def read_for(
         dataset: A dataset.yaml that lies elsewhere.
 
     Returns:
-        The table, with the splits that it gives itself.
+        The table with the splits that it gives itself; a table without splits that the model was
+        trained on gets the splits of its training.
 
     Raises:
         InputError: If the table cannot be used.
@@ -249,7 +251,13 @@ def read_for(
     spec: DatasetSpec | Path | None = dataset
     if spec is None:
         spec = DatasetSpec(task_of(info), info.classes, info.positive, dict(info.findings))
-    return read_table(table, images=images, spec=spec, make_splits=False)
+    read = read_table(table, images=images, spec=spec, make_splits=False)
+    data, config = info.training.get("data") or {}, info.training.get("config") or {}
+    if not read.splits() and data.get("records_sha256") == records_digest(read):
+        # The very table of the training, where the splits were made by seed: make them again,
+        # or training images would be measured.
+        return read_table(table, images=images, spec=spec, seed=int(config.get("seed", 0)))
+    return read
 
 
 def _require_same_classes(table: Table, info: ModelInfo) -> None:

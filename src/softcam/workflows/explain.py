@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def explain_files(
     Raises:
         InputError: If the model or the output folder cannot be used.
     """
+    if threshold is not None and not 0 <= threshold < math.inf:
+        raise InputError(f"threshold: must be 0 or more logit units, not {threshold}.")
     subject = model if isinstance(model, SoftCAM) else load_run(model)
     if not isinstance(subject, SoftCAM):
         raise InputError(f"{model}: is a black box and has no evidence; give a SoftCAM's run.")

@@ -75,8 +75,9 @@ def findings_for(class_name: str, record: Record, table: Table) -> list[str]:
     Returns:
         Names of findings.
     """
-    classes = table.spec.classes
-    own = isinstance(record.label, int) and classes[record.label] == class_name
+    index = table.spec.classes.index(class_name)
+    label = record.label
+    own = label[index] == 1 if isinstance(label, tuple) else label == index
     return [
         finding
         for finding, meaning in table.spec.findings.items()

@@ -106,16 +106,39 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
     info.preprocessing = preprocessing_for(config).to_dict()
     info.training = {
         **info.training,
-        "config": config.model_dump(mode="json"),
+        "config": _without_folders(config),
         "data": {
             "table": table.path.name,
             "sha256": _digest(table.path),
+            "records_sha256": records_digest(table),
             "images": len(table.records),
             "train_images": train_images,
             "splits": table.splits(),
         },
     }
     return model
+
+
+def records_digest(table: Table) -> str:
+    """Tell whether two tables hold the same images with the same labels, whatever their splits.
+
+    Args:
+        table: Any table, class folders included.
+
+    Returns:
+        A SHA-256 over the images' names and labels, in order of the names.
+    """
+    lines = sorted(f"{record.name}\t{record.label}" for record in table.records)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _without_folders(config: TrainConfig) -> dict[str, Any]:
+    """Give the settings with file names for paths: folders may name people or places."""
+    given = config.model_dump()
+    return {
+        **config.model_dump(mode="json"),
+        **{name: value.name for name, value in given.items() if isinstance(value, Path)},
+    }
 
 
 def _digest(path: Path) -> str | None:

@@ -36,6 +36,8 @@ def settings_for(
             if name not in flags:
                 raise InputError(f"train: {name} is missing; {how}, or give --config.")
         return make_config(dict(flags))
+    if config is not None:
+        raise InputError("train: --resume takes the run's own settings; leave out --config.")
     if "out" not in flags:
         raise InputError("train: --resume needs --out, the folder of the run to go on with.")
     stored_in = Path(flags["out"]) / "config.yaml"
