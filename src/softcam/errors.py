@@ -11,6 +11,10 @@ class InputError(SoftcamError, ValueError):
     """Something that the user gave (a file, a row, an argument) cannot be used."""
 
 
+class WorkError(SoftcamError):
+    """The input was fine and the work failed all the same."""
+
+
 class ModelFileError(InputError):
     """A model file is damaged, foreign, newer than this library, or not to be trusted."""
 

@@ -9,6 +9,13 @@ from pathlib import Path
 from softcam.errors import InputError
 
 
+def _umask() -> int:
+    """Read the umask, which can only be read by setting it."""
+    value = os.umask(0o077)
+    os.umask(value)
+    return value
+
+
 def write_atomically(path: Path, content: bytes | str) -> Path:
     """Write a file beside its place and move it there, so that no reader meets half of it.
 
@@ -31,7 +38,7 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide the file from colleagues
+        temporary.chmod(0o666 & ~_umask())  # as any program would; mkstemp's 0600 is stricter
         temporary.replace(path)
     except OSError as error:
         raise InputError(

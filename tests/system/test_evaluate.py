@@ -53,6 +53,31 @@ def test_a_table_split_by_the_training_is_measured_on_its_test_part(dots, softca
     assert 1 < len(trained.splitlines()) < 24
 
 
+def test_an_evaluation_replaces_only_a_former_one(trained, softcam, tmp_path):
+    data, run = trained
+    before = (run / "metrics.json").read_bytes()
+    refused = softcam("evaluate", run, data, "--out", run)
+    assert refused.code == 2
+    assert "holds a run" in refused.err
+    assert (run / "metrics.json").read_bytes() == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("keep")
+    assert softcam("evaluate", run, data, "--out", tmp_path / "notes").code == 2
+    for _ in range(2):
+        again = softcam("evaluate", run, data, "--out", tmp_path / "out", "--resamples", "20")
+        assert again.code == 0, again.err
+
+
+def test_labels_mean_what_they_meant_in_training(dots, softcam, tmp_path):
+    (dots / "dataset.yaml").write_text("classes: {0: spotless, 1: dotted}\npositive: spotless\n")
+    run = tmp_path / "run"
+    assert softcam("train", dots, "--out", run, *FAST).code == 0
+    (dots / "dataset.yaml").unlink()
+    out = tmp_path / "out"
+    assert softcam("evaluate", run, dots, "--out", out, "--resamples", "20").code == 0
+    assert (out / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
+
+
 def test_a_table_with_other_classes_is_refused(trained, softcam, tmp_path):
     data, run = trained
     text = (data / "table.csv").read_text().replace(",1,", ",sick,").replace(",0,", ",well,")

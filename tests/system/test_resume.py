@@ -10,6 +10,13 @@ import torch
 import softcam as package
 from tests.system.conftest import FAST
 
+
+def package_history(run):
+    from softcam.training.run import Run
+
+    return Run(run).history()
+
+
 SLOW = (*(x if x != "1" else "1" for x in FAST[:-4]), "--epochs", "3", "--lr", "0.01")
 
 
@@ -53,9 +60,25 @@ def test_an_interrupted_run_resumes_to_the_same_weights(how, dots, softcam, tmp_
     assert "--resume" in refused.err
     result = softcam("train", "--resume", "--out", broken)
     assert result.code == 0, result.err
+    for one, other in zip(package_history(whole), package_history(broken), strict=True):
+        one.pop("seconds"), other.pop("seconds")
+        assert one == other
     first = package.load(whole / "model.safetensors").state_dict()
     second = package.load(broken / "model.safetensors").state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch_not_of_the_best(dots, softcam, tmp_path):
+    run = tmp_path / "run"
+    # Learning rates that undo what was learnt: later epochs are rarely the best one.
+    flags = ("--epochs", "4", "--lr", "5", "--optimizer", "sgd", "--patience", "4")
+    result = softcam("train", dots, "--out", run, *FAST[:-4], *flags)
+    assert result.code == 0, result.err
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 3
+    rows = package_history(run)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert all(row["train_loss"] is not None for row in rows)
 
 
 def test_a_run_is_not_resumed_with_other_settings(trained, softcam, dots, tmp_path):

@@ -33,5 +33,10 @@ def test_classes_without_examples_and_unknown_labels_are_left_out():
     assert validation_auc(logits, labels, Task.MULTILABEL) == 1.0
 
 
+def test_a_diverged_model_tells_nothing_apart():
+    logits = torch.tensor([[float("nan"), 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert math.isnan(validation_auc(logits, torch.tensor([0, 1, 0]), Task.BINARY))
+
+
 def test_nothing_to_tell_apart_is_undefined():
     assert math.isnan(validation_auc(torch.randn(3, 2), torch.ones(3).long(), Task.BINARY))

@@ -37,11 +37,11 @@ def test_findings_speak_for_their_class_or_for_the_images_own():
     assert findings_for("dry", dry, data) == ["mark"]
 
 
-def test_a_finding_without_a_class_speaks_for_every_label_that_holds():
-    spec = DatasetSpec(Task.MULTILABEL, ("a", "b", "c"), None, {"mark": ""})
+def test_a_finding_without_a_class_speaks_for_none_of_several_labels():
+    spec = DatasetSpec(Task.MULTILABEL, ("a", "b"), None, {"mark": "", "spot": "b"})
     data = table(spec, [], {})
-    image = record("x", (1.0, float("nan"), 0.0))
-    assert [findings_for(name, image, data) for name in "abc"] == [["mark"], [], []]
+    image = record("x", (1.0, 1.0))
+    assert [findings_for(name, image, data) for name in "ab"] == [[], ["spot"]]
 
 
 def test_distractors_and_organs_are_no_lesions():

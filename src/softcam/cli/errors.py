@@ -10,7 +10,7 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
-from softcam.errors import MissingExtraError, SoftcamError
+from softcam.errors import MissingExtraError, SoftcamError, WorkError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -57,7 +57,7 @@ def run_safely(command: Callable[[], object]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("softcam: interrupted.")
         return INTERRUPTED
-    except MissingExtraError as error:
+    except (MissingExtraError, WorkError) as error:
         say(f"softcam: {error}")
         return FAILED
     except SoftcamError as error:

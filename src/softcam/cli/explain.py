@@ -32,26 +32,25 @@ def explain(
     done = explain_files(
         run, images, out, contrast=contrast, threshold=threshold, show_progress=True
     )
-    if done.explanations:
+    if done.rows:
         print_rows(
             f"Explained, written to {out}",
             ["Image", "Call", "Probability", "File"],
             [
                 (
                     item.name,
-                    ", ".join(item.predicted) or "none",
-                    f"{item.probabilities[item.class_index(item.main_class)]:.3f}"
-                    f" ({item.main_class})",
-                    files[0].name,
+                    ", ".join(item.called) or "none",
+                    f"{item.probability:.3f} ({item.main_class})",
+                    item.files[0].name,
                 )
-                for item, files in done.explanations
+                for item in done.rows
             ],
         )
     for problem in done.problems:
         console().print(f"skipped: {problem}", markup=False)
     if done.problems:
         typer.echo(
-            f"softcam: {len(done.problems)} of {len(done.problems) + len(done.explanations)} "
+            f"softcam: {len(done.problems)} of {len(done.problems) + len(done.rows)} "
             f"images could not be explained: {done.problems[0]}",
             err=True,
         )

@@ -43,7 +43,7 @@ def print_metrics(metrics: Metrics) -> None:
     from softcam.evaluation.scoring import LOCALISATION_NAMES
 
     rows = metrics.rows()
-    heads = ["Metric [95 % interval]", str(metrics.settings.get("model", "SoftCAM"))]
+    heads = ["Metric [95 % interval]", metrics.subject]
     if metrics.twin_classification is not None:
         heads.append("Black-box twin")
     count = metrics.counts["images"]

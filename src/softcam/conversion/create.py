@@ -257,7 +257,7 @@ def build_black_box(architecture: Architecture) -> nn.Module:
             architecture.in_chans,
             dict(architecture.kwargs),
         )
-    except (TypeError, NotImplementedError, AssertionError, ValueError) as error:
+    except (TypeError, NotImplementedError, AssertionError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError) or type(error).__module__.startswith("softcam"):
             raise
         given = ", ".join(f"{key}={value}" for key, value in architecture.kwargs.items())

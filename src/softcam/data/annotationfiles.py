@@ -66,6 +66,9 @@ def read_annotations(
             notes.append(f"{unused} box(es) belong to images that the table does not list")
     if masks_folder.is_dir():
         masks, unused = _find_masks(masks_folder, folder, records, sizes)
+        others = sum(p.is_file() and p.suffix.lower() != ".png" for p in masks_folder.rglob("*"))
+        if others:
+            notes.append(f"{others} file(s) in {masks_folder} are no PNG and not used as masks")
         if unused:
             notes.append(f"{unused} mask(s) belong to images that the table does not list")
     if not boxes and not masks:

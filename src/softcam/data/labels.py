@@ -14,7 +14,7 @@ from softcam.errors import InputError
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
 _INTEGER = re.compile(r"-?\d+")
-_NORMAL = re.compile(r"(normal|healthy|negative|control)s?|no[_\- ].+")
+_NORMAL = re.compile(r"(normal|healthy|negative|control)s?|non?[_\- ].+")
 
 
 def canonical(text: str) -> str:
@@ -48,6 +48,10 @@ class Classes:
         """The class that a label names; None if there is none."""
         return self._index.get(canonical(text))
 
+    def meanings(self) -> dict[str, str]:
+        """Every label that names a class, with the class's name."""
+        return {text: self.names[index] for text, index in self._index.items()}
+
     @staticmethod
     def is_missing(text: str) -> bool:
         """Whether a label is empty or a word for nothing, such as nan."""
@@ -57,7 +61,10 @@ class Classes:
         """Say why a label names no class, as the part of a sentence that follows a row number."""
         if self.is_missing(text):
             shown = "is empty" if not text.strip() else f"is {text!r}"
-            return f"the label {shown}; give the image a class or remove the row"
+            return (
+                f"the label {shown}; give the image a class or remove the row (if it is a class's "
+                "name, list the classes in dataset.yaml)"
+            )
         if self.declared:
             shown = ", ".join(sorted(self._index, key=lambda t: (self._index[t], t)))
             return f"the label {text!r} is unknown; use one of {shown}"

@@ -55,6 +55,8 @@ class Meaning:
             findings[finding] = self.classes.names[index]
         binary = self.task is Task.BINARY and len(self.classes.names) == 2
         positive = self.classes.names[1] if binary else None
+        # A finding named like a class speaks for that class.
+        findings.update({f: f for f in occurring if f in self.classes.names and f not in findings})
         open_ones = sorted(set(occurring) - set(findings))
         findings.update(dict.fromkeys(open_ones, OWN_CLASS if positive is None else positive))
         notes: tuple[str, ...] = ()
@@ -62,7 +64,10 @@ class Meaning:
             whom = "the image's own class" if positive is None else f"the class {positive!r}"
             shown = ", ".join(repr(finding) for finding in open_ones[:5])
             notes = (f"findings that dataset.yaml does not explain speak for {whom}: {shown}",)
-        return DatasetSpec(self.task, self.classes.names, positive, findings), notes
+        spec = DatasetSpec(
+            self.task, self.classes.names, positive, findings, self.classes.meanings()
+        )
+        return spec, notes
 
 
 def settle(raw: RawTable, partial: PartialSpec, *, require_labels: bool) -> Meaning:

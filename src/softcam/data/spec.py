@@ -30,12 +30,14 @@ class DatasetSpec:
         positive: The class that a binary task looks for; None for the other tasks.
         findings: Annotated finding to the class it speaks for, or "distractor", "organ", or ""
             for the class of the image that it is marked in.
+        values: Label in the table to class name, for every label that names a class.
     """
 
     task: Task
     classes: tuple[str, ...]
     positive: str | None = None
     findings: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def findings_for(self, class_name: str) -> tuple[str, ...]:
         """The findings that are evidence for a class, in an image of that class."""
@@ -147,7 +149,7 @@ def merge_specs(spec: DatasetSpec, own: PartialSpec) -> PartialSpec:
             f"{own.source} has the class {strange[0]!r}, which is none of the expected "
             f"{', '.join(spec.classes)}; map its labels to these names."
         )
-    values = dict(own.values)
+    values = dict(own.values or spec.values)
     if own.classes and not own.values:
         # A plain list lets labels be its own indices, which the spec's order may differ from.
         values = {str(i): name for i, name in enumerate(own.classes)}

@@ -35,6 +35,8 @@ METRIC_NAMES: dict[str, str] = {
 }
 """Metric key to what a reader calls it, in the order in which they are shown."""
 
+_CELL = "confusion cell "
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -53,6 +55,9 @@ class Classification:
         per_class: Class name to the same metrics of that class; empty for a binary task.
         confusion: Counts of shape (C, C), rows are the true class and columns the called one; for
             multi-label (C, 2, 2), one such 2 x 2 table per label over its known images.
+        confusion_low: Lower ends of the counts' 95 % intervals, of the same shape; NaN where
+            there is no interval.
+        confusion_high: Their upper ends.
         absent: Classes that this table has no example (or no counter-example) of; they are left
             out of the means, and their own undefined metrics are NaN.
     """
@@ -64,6 +69,8 @@ class Classification:
     intervals: dict[str, Interval]
     per_class: dict[str, dict[str, Interval]]
     confusion: npt.NDArray[np.int64]
+    confusion_low: Floats
+    confusion_high: Floats
     absent: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +86,8 @@ class Classification:
                 for label, metrics in self.per_class.items()
             },
             "confusion": self.confusion.tolist(),
+            "confusion_low": _numbers(self.confusion_low),
+            "confusion_high": _numbers(self.confusion_high),
             "absent": list(self.absent),
         }
 
@@ -136,7 +145,7 @@ def classification(
     columns = range(len(classes)) if looked_for is None else [classes.index(looked_for)]
     scorable = cases.scorable
     flat = bootstrap(
-        lambda rows: _scores(cases.take(rows), task, columns, scorable),
+        lambda rows: _all_scores(cases.take(rows), task, columns, scorable),
         who,
         resamples=resamples,
         seed=seed,
@@ -147,6 +156,8 @@ def classification(
         if of_class and looked_for is None:
             known = int(cases.known[:, int(column)].sum())
             per_class.setdefault(classes[int(column)], {})[metric] = replace(interval, n=known)
+    confusion = cases.confusion(task)
+    counts = [flat[f"{_CELL}{number}"] for number in range(confusion.size)]
     return Classification(
         task=task,
         classes=tuple(classes),
@@ -154,7 +165,9 @@ def classification(
         thresholds=limits,
         intervals={key: flat[key] for key in METRIC_NAMES if key in flat},
         per_class=per_class,
-        confusion=cases.confusion(task),
+        confusion=confusion,
+        confusion_low=np.array([count.low for count in counts]).reshape(confusion.shape),
+        confusion_high=np.array([count.high for count in counts]).reshape(confusion.shape),
         absent=tuple(np.asarray(classes, dtype=object)[~scorable].tolist()),
     )
 
@@ -200,6 +213,20 @@ class _Cases:
             for column in range(count)
         ]
         return np.stack(tables)
+
+
+def _numbers(values: Floats) -> Any:
+    """Give nested lists as JSON knows them; undefined numbers are None."""
+    known = [None if math.isnan(value) else value for value in values.ravel().tolist()]
+    return np.array(known, dtype=object).reshape(values.shape).tolist()
+
+
+def _all_scores(
+    cases: _Cases, task: Task, columns: Sequence[int], scorable: Bools
+) -> dict[str, float]:
+    """Score a resample, with the cells of its confusion matrix."""
+    cells = enumerate(cases.confusion(task).ravel().tolist())
+    return _scores(cases, task, columns, scorable) | {f"{_CELL}{n}": count for n, count in cells}
 
 
 def _scores(cases: _Cases, task: Task, columns: Sequence[int], scorable: Bools) -> dict[str, float]:

@@ -67,6 +67,11 @@ class Metrics:
     counts: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def subject(self) -> str:
+        """What the measured model is called: a SoftCAM, or a black box on its own."""
+        return str(self.settings.get("model", "SoftCAM"))
+
     def to_dict(self) -> dict[str, Any]:
         """Give everything as JSON knows it; undefined numbers are None."""
         twin = self.twin_classification
@@ -129,8 +134,7 @@ class Metrics:
         """Write the tables as Markdown, each value with its 95 % interval."""
         rows = self.rows()
         twin = self.twin_classification is not None
-        subject = str(self.settings.get("model", "SoftCAM"))
-        heads = [subject, "Twin"] if twin else [subject]
+        heads = [self.subject, "Twin"] if twin else [self.subject]
         parts = [_table(["Metric", *heads], [r for r in rows if r.section == "classification"])]
         located = [r for r in rows if r.section == "localisation"]
         if located:

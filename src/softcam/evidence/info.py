@@ -55,6 +55,7 @@ class ModelInfo(BaseModel):
         positive: The class that a binary task looks for.
         thresholds: Class name to the probability at or above which that class is called.
         findings: Annotated finding to the class it speaks for, or "distractor" or "organ".
+        labels: Label in the training table to class name, so that labels mean the same later.
         dropout: Dropout probability in front of the evidence layer.
         preprocessing: Size, mean, std, channels and resize rule of the input.
         training: Provenance: configuration, data, epochs, library versions at training time.
@@ -70,6 +71,7 @@ class ModelInfo(BaseModel):
     positive: str | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
     findings: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     preprocessing: dict[str, Any] | None = None
     training: dict[str, Any] = Field(default_factory=dict)

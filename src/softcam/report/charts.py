@@ -47,7 +47,7 @@ def training_charts(data: ReportData) -> list[Chart]:
     ]
     charts = [
         Chart(
-            draw_loss(data.history, data.twin_history),
+            draw_loss(data.history, data.twin_history, subject=data.subject),
             f"Training and validation loss over {len(data.history)} epochs.",
             "Loss. Dashed: training; solid: validation.",
         )
@@ -56,7 +56,7 @@ def training_charts(data: ReportData) -> list[Chart]:
         best, epoch = max(known, key=lambda pair: pair[0] or 0.0)
         charts.append(
             Chart(
-                draw_auc(data.history, data.twin_history),
+                draw_auc(data.history, data.twin_history, subject=data.subject),
                 f"Validation AUC over the epochs; the model's best is {best:.3f}.",
                 f"Validation AUC. The dot is the best epoch ({epoch:g} for the model)."
                 if epoch is not None
@@ -82,7 +82,7 @@ def result_charts(data: ReportData, resamples: int = 500, seed: int = 0) -> list
         return []
     patients = given.patients or [str(row) for row in range(len(given.probabilities))]
     curves = {}
-    for name, (score, truth, rows) in _questions(given, data.metrics.classification).items():
+    for name, (score, truth, rows) in _questions(given, found, data.subject).items():
         who = [patients[row] for row in np.flatnonzero(rows).tolist()]
         if truth.any() and not truth.all():
             area = _areas(data.metrics).get(name)
@@ -99,7 +99,7 @@ def result_charts(data: ReportData, resamples: int = 500, seed: int = 0) -> list
                 + " with 95 % bands from a bootstrap over patients.",
             )
         )
-    models = {"SoftCAM": reliability(*_forecast(given.probabilities, given.labels, found))}
+    models = {data.subject: reliability(*_forecast(given.probabilities, given.labels, found))}
     if given.twin_probabilities is not None:
         models["Twin"] = reliability(*_forecast(given.twin_probabilities, given.labels, found))
     error = found.intervals["calibration_error"]
@@ -123,20 +123,22 @@ def _areas(metrics: Metrics) -> dict[str, Interval]:
     found, twin = metrics.classification, metrics.twin_classification
     if found.positive is None:
         return {name: own["auc"] for name, own in found.per_class.items()}
-    areas = {"SoftCAM": found.intervals["auc"]}
+    areas = {metrics.subject: found.intervals["auc"]}
     if twin is not None:
         areas["Twin"] = twin.intervals["auc"]
     return areas
 
 
-def _questions(given: Predictions, found: Classification) -> dict[str, tuple[Floats, Bools, Bools]]:
+def _questions(
+    given: Predictions, found: Classification, subject: str
+) -> dict[str, tuple[Floats, Bools, Bools]]:
     """Give each ROC curve's name, scores, truth and the rows that they stand for."""
     labels, scores = given.labels, given.probabilities
     every = np.ones(len(scores), dtype=bool)
     if found.positive is not None:
         column = found.classes.index(found.positive)
         truth = np.asarray(labels == column)
-        questions = {"SoftCAM": (scores[:, column], truth, every)}
+        questions = {subject: (scores[:, column], truth, every)}
         if given.twin_probabilities is not None:
             questions["Twin"] = (given.twin_probabilities[:, column], truth, every)
         return questions

@@ -154,3 +154,8 @@ class ReportData:
     cases: Sequence[CaseSection] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     limitations: Sequence[str] = LIMITATIONS
+
+    @property
+    def subject(self) -> str:
+        """What the measured model is called."""
+        return self.metrics.subject

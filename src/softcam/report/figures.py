@@ -37,18 +37,19 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 _SIZE = (4.4, 3.3)  # inches; as wide as a phone, so that its 10 points stay readable there
 
 
-def draw_loss(history: Epochs, twin: Epochs = ()) -> str:
+def draw_loss(history: Epochs, twin: Epochs = (), *, subject: str = "SoftCAM") -> str:
     """Draw the training and validation loss of each epoch.
 
     Args:
-        history: Epochs of the SoftCAM.
+        history: Epochs of the model.
         twin: Epochs of its black-box twin; empty without one.
+        subject: What the model is called.
 
     Returns:
         An SVG.
     """
     figure, ax = _chart("Epoch", "Loss")
-    for name, epochs, colour in (("SoftCAM", history, _MODEL), ("Twin", twin, _TWIN)):
+    for name, epochs, colour in ((subject, history, _MODEL), ("Twin", twin, _TWIN)):
         _line(ax, epochs, "train_loss", f"{name}, training", colour, "--")
         _line(ax, epochs, "val_loss", f"{name}, validation", colour, "-")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -56,18 +57,19 @@ def draw_loss(history: Epochs, twin: Epochs = ()) -> str:
     return _svg(figure)
 
 
-def draw_auc(history: Epochs, twin: Epochs = ()) -> str:
+def draw_auc(history: Epochs, twin: Epochs = (), *, subject: str = "SoftCAM") -> str:
     """Draw the validation AUC of each epoch, with the best one marked.
 
     Args:
-        history: Epochs of the SoftCAM.
+        history: Epochs of the model.
         twin: Epochs of its black-box twin; empty without one.
+        subject: What the model is called.
 
     Returns:
         An SVG.
     """
     figure, ax = _chart("Epoch", "Validation AUC")
-    for name, epochs, colour in (("SoftCAM", history, _MODEL), ("Twin", twin, _TWIN)):
+    for name, epochs, colour in ((subject, history, _MODEL), ("Twin", twin, _TWIN)):
         _line(ax, epochs, "val_auc", name, colour, "-", best=True)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(ax)

@@ -97,8 +97,9 @@ def _headlines(metrics: Metrics) -> list[_Headline]:
     for key in _HEADLINES[found.task]:
         beside = "" if twin is None else f"twin {_number(twin.intervals[key].value)}"
         shown.append(_Headline(METRIC_NAMES[key], found.intervals[key], beside))
-    if metrics.localisation:
-        row = metrics.localisation[0]
+    measured = [row for row in metrics.localisation if row.map != "-"]
+    if measured:
+        row = measured[0]
         chance = [r for r in metrics.localisation if r.map == "-"]
         beside = (
             f"by chance {_number(chance[0].intervals['pointing_game'].value)}" if chance else ""

@@ -98,7 +98,13 @@ def fit(
         filename="best",
         monitor="val_score",
         mode="max",
-        save_last=True,
+        enable_version_counter=False,
+    )
+    # Lightning's own save_last follows the best epoch; a killed run goes on from the last one.
+    newest = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="last",
+        save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
     history = History(folder / "logs" / "metrics.csv")
@@ -106,6 +112,7 @@ def fit(
         history,
         best,
         TrainingProgress(name, shown=show_progress),
+        newest,
     ]
     if config.patience:
         callbacks.append(EarlyStopping("val_score", mode="max", patience=config.patience))

@@ -22,6 +22,8 @@ def validation_auc(logits: Tensor, labels: Tensor, task: Task) -> float:
         The AUC; the mean over the classes that have both kinds of examples, NaN if none has.
     """
     scores = torch.from_numpy(probabilities(logits.float().cpu().numpy(), task))
+    if not torch.isfinite(scores).all():
+        return float("nan")  # a diverged model tells nothing apart
     labels = labels.cpu()
     columns = [1] if task is Task.BINARY else range(scores.shape[1])
     values = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from softcam.errors import InputError
 from softcam.files import write_atomically
 from softcam.training.config import TrainConfig, read_config
+
+_LOG = logging.getLogger("softcam")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def find_model(run: Path | str) -> Path:
             if resumable
             else f"{path}: holds no model.safetensors; give a run folder or a model file."
         )
+    if (path / "config.yaml").is_file() and not Run(path).finished:
+        _LOG.warning("%s: is an unfinished run (no metrics.json); its model is used as it is", path)
     return model
 
 

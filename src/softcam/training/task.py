@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from softcam.errors import WorkError
 from softcam.evidence.info import Task
 from softcam.evidence.loss import classification_loss
 from softcam.evidence.output import Output
@@ -88,6 +89,11 @@ class ClassificationTask(lightning.LightningModule):
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
         loss = classification_loss(logits, labels, weight)
         auc = validation_auc(logits, labels, self.task)
+        if not torch.isfinite(loss):
+            raise WorkError(
+                f"training diverged in epoch {self.current_epoch + 1}: the validation loss is "
+                f"{float(loss)}; use a lower --lr (it was {self.config.learning_rate():g})."
+            )
         self.log("val_loss", loss)
         self.log("val_auc", auc)
         # Labels never change within a run, so a run compares like with like all along.

@@ -26,6 +26,7 @@ _CORE = (
     "safetensors",
     "matplotlib",
 )
+_INSTALL = {"bench": "make bench", "dev": "make test"}
 _EXTRAS = {"bench": ("torchcam", "pytorch_grad_cam"), "dev": ("pytest", "ruff", "mypy")}
 
 
@@ -45,7 +46,7 @@ def examine() -> list[tuple[str, str, str]]:
         rows.append(("decoder", name, "yes" if features.check(codec) else "missing"))
     for extra, modules in _EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
-        state = f'missing; pip install "softcam[{extra}]"' if missing else "installed"
+        state = f"missing; {_INSTALL[extra]}" if missing else "installed"
         rows.append(("extra", extra, state))
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from softcam.workflows.inference import (
     task_of,
 )
 from softcam.workflows.localise import Localiser
-from softcam.workflows.models import RunLike, load_run, preprocessing_of, records_digest
+from softcam.workflows.models import RunLike, load_run, preprocessing_of, split_digest
+
+_LOG = logging.getLogger("softcam")
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def assess(
     """
     subject = model if isinstance(model, SoftCAM | BlackBox) else load_run(model)
     task_of(subject.info)
-    other = _load_twin(twin, subject.info)
+    other = load_twin(twin, subject.info)
     whole = (
         table
         if isinstance(table, Table)
@@ -151,7 +154,9 @@ def assess(
     _require_same_classes(whole, subject.info)
     part, name = choose_split(whole, split)
 
-    localiser = Localiser(part, subject.info, other)
+    # A black box on its own is measured by its own Grad-CAM.
+    box = subject if other is None and isinstance(subject, BlackBox) else other
+    localiser = Localiser(part, subject.info, box)
     logits = []
     for batch in batches(
         part,
@@ -207,7 +212,19 @@ def choose_split(table: Table, split: str | None) -> tuple[Table, str]:
     return table.subset(name), name
 
 
-def _load_twin(twin: BlackBox | RunLike | None, info: ModelInfo) -> BlackBox | None:
+def load_twin(twin: BlackBox | RunLike | None, info: ModelInfo) -> BlackBox | None:
+    """Load the black-box twin of a model, and check that the two can be compared.
+
+    Args:
+        twin: A black box, or its run folder or model file; None for none.
+        info: The model's description.
+
+    Returns:
+        The twin.
+
+    Raises:
+        InputError: If it is a SoftCAM, or has other classes or another input.
+    """
     if twin is None:
         return None
     other = twin if isinstance(twin, BlackBox) else load_run(twin)
@@ -250,14 +267,27 @@ def read_for(
     """
     spec: DatasetSpec | Path | None = dataset
     if spec is None:
-        spec = DatasetSpec(task_of(info), info.classes, info.positive, dict(info.findings))
+        spec = DatasetSpec(
+            task_of(info), info.classes, info.positive, dict(info.findings), dict(info.labels)
+        )
     read = read_table(table, images=images, spec=spec, make_splits=False)
-    data, config = info.training.get("data") or {}, info.training.get("config") or {}
-    if not read.splits() and data.get("records_sha256") == records_digest(read):
-        # The very table of the training, where the splits were made by seed: make them again,
-        # or training images would be measured.
-        return read_table(table, images=images, spec=spec, seed=int(config.get("seed", 0)))
+    if not read.splits():
+        read = _split_as_in_training(read, info, images=images, spec=spec)
+    for note in read.notes:
+        _LOG.info("%s: %s", table, note)
     return read
+
+
+def _split_as_in_training(
+    table: Table, info: ModelInfo, *, images: Path | None, spec: DatasetSpec | Path | None
+) -> Table:
+    """Make the splits of the training again if this is its table: its test images are meant."""
+    config, data = info.training.get("config") or {}, info.training.get("data") or {}
+    made = read_table(table.path, images=images, spec=spec, seed=int(config.get("seed", 0)))
+    if split_digest(made) == data.get("split_sha256"):
+        return made
+    _LOG.info("%s: has no splits: all %d images are measured", table.path, len(table))
+    return table
 
 
 def _require_same_classes(table: Table, info: ModelInfo) -> None:

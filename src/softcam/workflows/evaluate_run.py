@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from softcam.errors import InputError
 from softcam.training.run import Run, find_model
 from softcam.workflows.evaluate import Assessment, read_for
 from softcam.workflows.models import load_run
-from softcam.workflows.results import write_results
+from softcam.workflows.results import RESULTS, write_results
 
 
 def evaluate_run(
@@ -30,7 +31,8 @@ def evaluate_run(
         table: The table's path.
         twin: Run folder or model file of the black-box twin.
         split: Which split; see `softcam.workflows.evaluate.evaluate`.
-        out: Where to write; `evaluation-<table>` beside the model if None.
+        out: Where to write; `evaluation-<folder>-<table>-<split>` beside the model if None. A
+            former evaluation there is replaced, nothing else is.
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
         resamples: Number of bootstrap resamples.
@@ -46,8 +48,8 @@ def evaluate_run(
     path = find_model(run)
     model = load_run(path)
     whole = read_for(model.info, table, images=images, dataset=dataset)
-    name = Path(table).resolve()
-    folder = out or path.parent / f"evaluation-{name.parent.name if name.is_file() else name.name}"
+    folder = out or path.parent / _folder_name(Path(table), split)
+    _check_out(folder)
     source = Run(path.parent)
     assessment = write_results(
         folder,
@@ -62,3 +64,19 @@ def evaluate_run(
         show_progress=show_progress,
     )
     return assessment, folder
+
+
+def _folder_name(table: Path, split: str | None) -> str:
+    place = table.resolve()
+    parts = [place.parent.name, place.stem] if place.is_file() else [place.name]
+    return "-".join(["evaluation", *parts, split or "test"])
+
+
+def _check_out(folder: Path) -> None:
+    """Refuse a folder that holds anything but a former evaluation."""
+    if not folder.is_dir():
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name not in RESULTS)
+    if others:
+        what = "a run" if "config.yaml" in others else f"other files ({others[0]})"
+        raise InputError(f"{folder}: holds {what}; choose another --out for the evaluation.")

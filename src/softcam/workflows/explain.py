@@ -19,15 +19,41 @@ _IMAGES = {".png", ".jpg", ".jpeg"}
 
 @dataclass(frozen=True)
 class Explained:
-    """What came of explaining some images.
+    """What came of explaining some images; the maps are on disk, not here.
 
     Attributes:
-        explanations: One for each image that could be read, in order, with the files written.
+        rows: One for each image that could be read, in order.
         problems: One sentence for each that could not.
     """
 
-    explanations: tuple[tuple[Explanation, tuple[Path, ...]], ...]
+    rows: tuple[ExplainedImage, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExplainedImage:
+    """An image that was explained.
+
+    Attributes:
+        name: The image.
+        called: The classes that it was called.
+        main_class: The class whose probability is given.
+        probability: Its probability.
+        files: What was written; the JSON first.
+    """
+
+    name: str
+    called: tuple[str, ...]
+    main_class: str
+    probability: float
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, explanation: Explanation, files: Sequence[Path]) -> ExplainedImage:
+        """Keep of an explanation what a list of many needs."""
+        main = explanation.main_class
+        probability = float(explanation.probabilities[explanation.class_index(main)])
+        return cls(explanation.name, explanation.predicted, main, probability, tuple(files))
 
 
 def explain_files(
@@ -68,17 +94,18 @@ def explain_files(
         raise InputError(
             f"{target}: cannot be made ({error.strerror}); choose another --out."
         ) from error
-    files, problems = _files(images)
+    paths, problems = _files(images)
     written = []
     with image_progress("explaining", shown=show_progress) as told:
-        for number, path in enumerate(files, start=1):
+        for number, path in enumerate(paths, start=1):
             try:
                 explanation = explain(subject, path, threshold=threshold)
             except InputError as error:
                 problems.append(str(error))
             else:
-                written.append((explanation, tuple(explanation.save(target, contrast=contrast))))
-            told(number, len(files))
+                files = explanation.save(target, contrast=contrast)
+                written.append(ExplainedImage.of(explanation, files))
+            told(number, len(paths))
     return Explained(tuple(written), tuple(problems))
 
 

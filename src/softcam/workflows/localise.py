@@ -75,9 +75,8 @@ def findings_for(class_name: str, record: Record, table: Table) -> list[str]:
     Returns:
         Names of findings.
     """
-    index = table.spec.classes.index(class_name)
-    label = record.label
-    own = label[index] == 1 if isinstance(label, tuple) else label == index
+    # With several labels at once nobody knows which of them an unexplained finding speaks for.
+    own = record.label == table.spec.classes.index(class_name)
     return [
         finding
         for finding, meaning in table.spec.findings.items()

@@ -34,7 +34,7 @@ def load_run(run: RunLike) -> SoftCAM | BlackBox:
     Raises:
         InputError: If there is no usable model file.
     """
-    path = find_model(run.path if isinstance(run, Run) else run)
+    path = run.model if isinstance(run, Run) else find_model(run)
     if read_model_file(path).info.kind == "black_box":
         return load_black_box(path)
     return load(path)
@@ -103,6 +103,7 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
     info.classes = spec.classes
     info.positive = spec.positive
     info.findings = dict(spec.findings)
+    info.labels = dict(spec.values)
     info.preprocessing = preprocessing_for(config).to_dict()
     info.training = {
         **info.training,
@@ -110,7 +111,7 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
         "data": {
             "table": table.path.name,
             "sha256": _digest(table.path),
-            "records_sha256": records_digest(table),
+            "split_sha256": split_digest(table),
             "images": len(table.records),
             "train_images": train_images,
             "splits": table.splits(),
@@ -119,16 +120,16 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
     return model
 
 
-def records_digest(table: Table) -> str:
-    """Tell whether two tables hold the same images with the same labels, whatever their splits.
+def split_digest(table: Table) -> str:
+    """Tell whether two tables hold the same images with the same labels in the same splits.
 
     Args:
         table: Any table, class folders included.
 
     Returns:
-        A SHA-256 over the images' names and labels, in order of the names.
+        A SHA-256 over the images' names, labels and splits, in order of the names.
     """
-    lines = sorted(f"{record.name}\t{record.label}" for record in table.records)
+    lines = sorted(f"{record.name}\t{record.label}\t{record.split}" for record in table.records)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -24,8 +24,11 @@ from softcam.workflows.describe import (
     describe_training,
     summarise,
 )
-from softcam.workflows.evaluate import Assessment, assess
+from softcam.workflows.evaluate import Assessment, assess, load_twin
 from softcam.workflows.models import RunLike, load_run
+
+RESULTS = ("metrics.json", "predictions.csv", "report.html")
+"""What an evaluation writes; the first is written last and vouches for the others."""
 
 
 def finish_run(
@@ -55,7 +58,7 @@ def finish_run(
         run.path,
         load_run(run),
         table,
-        twin=None if twin is None else load_run(twin),
+        twin=twin,
         split=split,
         seed=seed,
         title=title,
@@ -70,7 +73,7 @@ def write_results(
     model: SoftCAM | BlackBox,
     table: Table,
     *,
-    twin: SoftCAM | BlackBox | RunLike | None = None,
+    twin: BlackBox | RunLike | None = None,
     split: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -100,12 +103,11 @@ def write_results(
     Raises:
         InputError: If an input cannot be used or the folder cannot be written.
     """
-    if isinstance(twin, SoftCAM):
-        raise InputError("the twin is a SoftCAM; a twin is a black box (train --with-twin).")
+    black_box = load_twin(twin, model.info)
     assessment = assess(
         model,
         table,
-        twin=twin,
+        twin=black_box,
         split=split,
         resamples=resamples,
         seed=seed,
@@ -117,8 +119,8 @@ def write_results(
         raise InputError(
             f"{folder}: cannot be made ({error.strerror}); choose another --out."
         ) from error
+    (folder / "metrics.json").unlink(missing_ok=True)
     assessment.predictions.write(folder / "predictions.csv", assessment.table)
-    black_box = twin if isinstance(twin, BlackBox) or twin is None else _as_black_box(twin)
     data = ReportData(
         title=title or f"{_subject(model.info)} on {table.path.parent.name or table.path.name}",
         summary=summarise(assessment),
@@ -160,13 +162,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _as_black_box(twin: RunLike) -> BlackBox:
-    loaded = load_run(twin)
-    if not isinstance(loaded, BlackBox):
-        raise InputError(f"{twin}: is a SoftCAM; a twin is a black box (train --with-twin).")
-    return loaded
 
 
 def _subject(info: ModelInfo) -> str:

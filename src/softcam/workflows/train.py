@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from softcam.workflows.inference import predict_table
 from softcam.workflows.models import new_model, preprocessing_for
 from softcam.workflows.progress import image_progress
 from softcam.workflows.results import finish_run
+
+_LOG = logging.getLogger("softcam")
 
 
 def train(
@@ -79,6 +82,8 @@ def train_and_assess(
     table = read_table(
         settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
     )
+    for note in table.notes:
+        _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
     check_folder(settings.out, resume=resume)
     choose_device(settings)
