@@ -13,7 +13,7 @@ from softcam.workflows.evaluate import Assessment
 from softcam.workflows.train import train_and_assess
 
 _MARKER = ".softcam-demo"
-_IMAGES, _SIZE, _DIFFICULTY = 800, 128, 0.55
+_IMAGES, _SIZE, _DIFFICULTY, _LESIONS = 800, 128, 0.5, (1, 10)
 
 
 def run_demo(
@@ -35,7 +35,7 @@ def run_demo(
     target = Path(out)
     _make_room(target)
     data = target / "data"
-    write(data, "fundus", _IMAGES, size=_SIZE, difficulty=_DIFFICULTY, seed=seed)
+    write(data, "fundus", _IMAGES, size=_SIZE, difficulty=_DIFFICULTY, lesions=_LESIONS, seed=seed)
     settings = make_config(
         {
             "table": data / "table.csv",
