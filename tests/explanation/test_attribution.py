@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from softcam.errors import InputError
 from softcam.evidence.layer import EvidenceLayer
-from softcam.explanation.attribution import grad_cam, uniform_map
+from softcam.explanation.attribution import grad_cam
 
 
 class Tiny(nn.Module):
@@ -116,9 +116,3 @@ def test_what_does_not_fit_is_refused(batch):
         grad_cam(module, module.features, batch, [0, 1, 2])
     with pytest.raises(InputError, match="feature map of shape"):
         grad_cam(module, module.out, batch, 0)
-
-
-def test_the_uniform_map_knows_nothing():
-    maps = uniform_map(2, 3, 4)
-    assert maps.shape == (2, 3, 4)
-    assert np.ptp(maps) == 0 and maps.min() > 0

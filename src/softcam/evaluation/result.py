@@ -150,7 +150,7 @@ class Metrics:
         Raises:
             InputError: If the folder cannot be written.
         """
-        text = json.dumps(_clean(self.to_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+        text = to_json(self.to_dict())
         write_atomically(Path(path), text + "\n")
 
 
@@ -166,6 +166,18 @@ def _table(heads: list[str], rows: list[Row]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """Write a document as strict JSON, which has no NaN: undefined numbers are null.
+
+    Args:
+        document: Mappings, lists, text and numbers.
+
+    Returns:
+        Indented JSON.
+    """
+    return json.dumps(_clean(document), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _clean(value: Any) -> Any:

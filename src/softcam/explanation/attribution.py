@@ -105,14 +105,3 @@ def grad_cam(
             "last one before pooling."
         )
     return np.asarray(maps[:, 0].detach().float().cpu().numpy(), dtype=np.float32)
-
-
-def uniform_map(count: int, height: int, width: int) -> npt.NDArray[np.float32]:
-    """Give the explanation that knows nothing: the same evidence everywhere.
-
-    Its activation precision is the annotated share of the image: the floor for every map.
-
-    Returns:
-        Ones of shape (count, height, width).
-    """
-    return np.ones((count, height, width), dtype=np.float32)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from softcam.conversion.black_box import BlackBox
 from softcam.data.records import Table
 from softcam.errors import InputError
+from softcam.evaluation.result import to_json
 from softcam.evidence.info import ModelInfo
 from softcam.evidence.model import SoftCAM
 from softcam.files import write_atomically
@@ -151,17 +148,7 @@ def write_metrics(path: Path, assessment: Assessment, info: ModelInfo) -> None:
         for name in ("best_epoch", "epochs", "seconds", "precision", "validation")
     }
     document = {**assessment.metrics.to_dict(), "training": training}
-    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, text + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: undefined is null."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_atomically(path, to_json(document) + "\n")
 
 
 def _subject(info: ModelInfo) -> str:
