@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from softcam.conversion.create import create_black_box, create_model, normalisation
+from softcam.conversion.errors import ConversionError
 from softcam.errors import InputError
 
 
@@ -93,3 +94,41 @@ def test_the_feature_layer_gives_the_last_feature_map(name, channels):
 def test_input_statistics_are_the_backbones_own():
     assert normalisation("tf_efficientnet_lite0") == ((0.5,) * 3, (0.5,) * 3)
     assert normalisation("torchvision/vgg16")[0] == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "shape"),
+    [
+        ("convnext_atto", {"in_chans": 1}, (2, 2)),
+        ("convnext_atto", {"output_stride": 16}, (4, 4)),
+        ("convnext_atto", {"output_stride": 8}, (8, 8)),
+        ("convnext_atto", {"stages": 3}, (4, 4)),
+        ("mobilenetv3_small_050", {"stages": (2, 3)}, (8, 8)),
+        ("vgg11", {"mode": "sliding", "mlp_ratio": 0.02}, (1, 1)),
+        ("vgg11", {"mlp_ratio": 0.02}, (7, 7)),
+        ("torchvision/squeezenet1_1", {}, (3, 3)),
+    ],
+)
+def test_every_kind_of_head_is_built_by_name(name, arguments, shape):
+    model = create_model(name, num_classes=2, **arguments).eval()
+    channels = arguments.get("in_chans", 3)
+    with torch.no_grad():
+        output = model(torch.randn(2, channels, 64, 64))
+    assert output.evidence.shape == (2, 2, *shape)
+    assert model.map_size((64, 64)) == shape
+    torch.testing.assert_close(output.logits, output.evidence.mean((2, 3)))
+
+
+def test_tokens_without_their_class_token_take_a_fresh_layer():
+    model = create_model("test_vit", num_classes=2, mode="fresh")
+    assert model(torch.randn(2, 3, 160, 160)).evidence.shape == (2, 2, 10, 10)
+    model.eval().zero_grad()
+    model(torch.randn(2, 3, 160, 160)).logits.sum().backward()
+    assert all(value.grad is not None for value in model.parameters())
+
+
+def test_a_transformers_stages_are_those_of_its_strides():
+    model = create_model("test_vit", num_classes=2, stages=3)
+    assert model(torch.randn(2, 3, 160, 160)).evidence.shape == (2, 2, 10, 10)
+    with pytest.raises(ConversionError, match=r"choose from \[3\]"):
+        create_model("test_vit", num_classes=2, stages=2)

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import pytest
 import safetensors
@@ -57,6 +58,65 @@ def test_a_converted_stock_instance_is_recognised_and_rebuilt(build, tmp_path):
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images).logits, original(images), rtol=1e-5, atol=1e-5)
+
+
+FAMILIES = (
+    "test_convnext",
+    "test_mambaout",
+    "test_nfnet",
+    "mobilenetv3_small_050",
+    "ghostnet_050",
+    "efficientvit_b0",
+    "edgenext_xx_small",
+    "pvt_v2_b0",
+    "test_vit2",
+    "efficientformer_l1",
+    "dla46x_c",
+    "torchvision/squeezenet1_1",
+    "torchvision/shufflenet_v2_x0_5",
+    "torchvision/mobilenet_v3_small",
+    "torchvision/regnet_y_400mf",
+)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_converted_instances_of_every_kind_come_back_from_their_file_alone(name, tmp_path):
+    source, _, plain = name.rpartition("/")
+    if source:
+        original = torchvision.models.get_model(plain, weights=None, num_classes=4)
+    else:
+        original = timm.create_model(plain, num_classes=4)
+    found = convert(randomise_norms(original).eval())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a file that needs its black box would say so
+        path = found.save(tmp_path / "m.safetensors")
+    loaded = load(path)
+    images = torch.randn(2, 3, *found.info.input_size)
+    with torch.no_grad():
+        expected, output = found(images), loaded(images)
+    assert torch.equal(output.evidence, expected.evidence)
+    assert loaded.evidence_kind == found.evidence_kind
+    assert loaded.info.architecture.name == plain
+
+
+def test_the_arguments_that_an_instance_tells_are_found_and_proved(tmp_path):
+    original = timm.create_model("test_vit", num_classes=3, global_pool="avg", img_size=96)
+    loaded = load(convert(original.eval()).save(tmp_path / "m.safetensors"))
+    assert loaded.info.architecture.kwargs == {"global_pool": "avg", "img_size": (96, 96)}
+    assert loaded(torch.randn(1, 3, 96, 96)).evidence.shape == (1, 3, 6, 6)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_a_dilated_instance_is_never_taken_for_the_stock_one(stride, tmp_path):
+    """The weights of both have the same names and shapes: only their function tells."""
+    original = timm.create_model("resnet18", num_classes=3, output_stride=stride)
+    found = convert(randomise_norms(original).eval())
+    assert found.info.architecture is None
+    with pytest.warns(UserWarning, match="no name can rebuild"):
+        path = found.save(tmp_path / "m.safetensors")
+    stock = timm.create_model("resnet18", num_classes=3)
+    with pytest.raises(ModelFileError, match="does not give the output stored"):
+        load(path, backbone=stock)
 
 
 def test_an_instance_with_another_output_stride_is_not_guessed_at(tmp_path):

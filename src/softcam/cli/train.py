@@ -27,7 +27,7 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="timm name, or torchvision/NAME. Default resnet18.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="exact, or fresh (VGG).")] = None,
+    mode: Annotated[str | None, typer.Option(help="exact, fresh, or sliding (VGG).")] = None,
     stages: Annotated[
         list[int] | None, typer.Option(help="Evidence from stage 1-4; repeat to add several.")
     ] = None,

@@ -6,19 +6,19 @@ import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import timm
 import torchvision
 from torch import nn
 
 from softcam.conversion.black_box import BlackBox
-from softcam.conversion.convert import Mode, build_softcam
+from softcam.conversion.convert import build_softcam, stage_numbers
 from softcam.conversion.families import family_named
 from softcam.conversion.family import Family
 from softcam.conversion.weights import load_weights
 from softcam.errors import InputError
-from softcam.evidence.info import Architecture, ModelInfo
+from softcam.evidence.info import Architecture, Mode, ModelInfo
 from softcam.evidence.model import SoftCAM
 
 _LOG = logging.getLogger("softcam")
@@ -58,8 +58,9 @@ def create_model(
     Args:
         name: A timm name ("resnet18"), or "torchvision/vgg16" for torchvision's.
         num_classes: K, the number of evidence maps and logits (1 for a one-logit binary model).
-        mode: "exact" for a pool-then-linear head moved in front of the pool; "fresh" for a new
-            head, which VGG needs (new 1x1 layers, as in the paper).
+        mode: "exact" for the library's own head in its exact spatial form; "fresh" for a new
+            head (for VGG new 1x1 layers, as in the paper); "sliding" for VGG's and AlexNet's
+            fully connected layers as convolutions.
         pretrained: Fetch the library's pretrained weights from its hub.
         weights: A local safetensors file of pretrained weights instead; what does not fit by
             name and shape is reported and stays random.
@@ -88,7 +89,7 @@ def create_model(
     )
     black_box, training = _build(architecture, pretrained=pretrained, weights=weights)
     model = build_architecture(architecture, black_box)
-    model.info = ModelInfo(architecture=architecture, training=training)
+    model.info = model.info.model_copy(update={"architecture": architecture, "training": training})
     return model
 
 
@@ -164,7 +165,7 @@ def describe(
     Args:
         name: A timm name, or "torchvision/NAME".
         num_outputs: K.
-        mode: "exact" or "fresh".
+        mode: "exact", "fresh" or "sliding".
         in_chans: Number of input channels.
         output_stride: 8, 16, 32 or None.
         stages: Numbers of the evidence stages, or None.
@@ -178,18 +179,13 @@ def describe(
     """
     if num_outputs < 1 or in_chans < 1:
         raise InputError("num_classes and in_chans must be at least 1.")
-    if mode not in ("exact", "fresh"):
-        raise InputError(f'mode must be "exact" or "fresh", not {mode!r}.')
+    if mode not in get_args(Mode):
+        raise InputError(f'mode must be "exact", "fresh" or "sliding", not {mode!r}.')
     arguments = dict(kwargs)
     if output_stride is not None:
         if output_stride not in (8, 16, 32):
             raise InputError(f"output_stride must be 8, 16 or 32, not {output_stride}.")
         arguments["output_stride"] = output_stride
-    numbers = None
-    if stages is not None:
-        numbers = (stages,) if isinstance(stages, int) else tuple(sorted(set(stages)))
-        if not numbers:
-            raise InputError("stages must name at least one stage, for example stages=3.")
     source, plain = _split(name)
     try:
         return Architecture(
@@ -198,7 +194,7 @@ def describe(
             num_outputs=num_outputs,
             in_chans=in_chans,
             mode=mode,
-            stages=numbers,
+            stages=stage_numbers(stages),
             kwargs=arguments,
         )
     except ValueError as error:

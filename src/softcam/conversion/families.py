@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from softcam.conversion import timm_models, torchvision_models
-from softcam.conversion.errors import ConversionError, Reason
+from softcam.conversion.any_module import ModuleFamily
 from softcam.conversion.family import Family
 
 
@@ -16,19 +16,12 @@ def family_of(model: nn.Module) -> Family:
         model: A black-box classifier.
 
     Returns:
-        What is known about that library's models.
-
-    Raises:
-        ConversionError: If the model is neither timm's nor torchvision's.
+        What is known about that library's models; any other module's forward pass is traced.
     """
     for family in (timm_models.FAMILY, torchvision_models.FAMILY):
         if family.owns(model):
             return family
-    raise ConversionError(
-        Reason.UNKNOWN_MODEL,
-        f"{type(model).__name__} is neither a timm nor a torchvision classifier",
-        "build SoftCAM(backbone, EvidenceLayer(channels, classes)) from its feature layers",
-    )
+    return ModuleFamily()
 
 
 def family_named(source: str) -> Family:

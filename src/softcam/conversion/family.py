@@ -9,21 +9,23 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from softcam.evidence.model import Head
+
 
 @dataclass(frozen=True)
 class Seam:
-    """Where spatial features end and a pool-then-linear head begins.
+    """A classifier cut where its spatial features end, with the exact form of its head.
 
     Attributes:
         backbone: Module from images to the feature map (B, C, h, w); it shares the black box's
-            parameters and holds none of its classifier's.
-        classifier: The linear layer behind the pool.
-        dropout: Dropout probability between pool and linear layer.
+            parameters and holds none of its head's.
+        head: From the feature map to evidence whose mean is the black box's logits.
+        channels: Channels of the feature map, or of each of several.
     """
 
     backbone: nn.Module
-    classifier: nn.Linear
-    dropout: float
+    head: Head
+    channels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ class Family(Protocol):
         ...
 
     def seam(self, model: nn.Module) -> Seam:
-        """Find the seam of a pool-then-linear classifier, or raise ConversionError."""
+        """Find the seam of a classifier that averages positions, or raise ConversionError."""
+        ...
+
+    def sliding(self, model: nn.Module) -> Seam:
+        """Give VGG's or AlexNet's fully connected layers as convolutions, or raise."""
         ...
 
     def fresh(self, model: nn.Module) -> Stages:
@@ -80,9 +86,43 @@ class Family(Protocol):
         """Give mean and std of the input that a named backbone's pretrained weights expect."""
         ...
 
-    def candidates(self, model: nn.Module) -> Sequence[str]:
-        """List the names that a given instance may have been built under."""
+    def candidates(self, model: nn.Module) -> Sequence[tuple[str, dict[str, Any]]]:
+        """List names and arguments that a given instance may have been built with."""
         ...
+
+    def input_sizes(self, model: nn.Module) -> Sequence[tuple[int, ...]]:
+        """List image sizes that a model may take, in the order in which to try them."""
+        ...
+
+
+def without(module: nn.Module, names: Sequence[str]) -> nn.Module:
+    """Copy a module without some of its parts, which become identities.
+
+    Args:
+        module: Any module; it is not changed.
+        names: Dotted names of submodules, or of its own parameters.
+
+    Returns:
+        A copy that shares everything else.
+    """
+    top = shallow(module)
+    copied = {"": top}
+    for name in sorted(names):
+        if any(name.startswith(other + ".") for other in names):
+            continue  # goes with its parent
+        *parents, leaf = name.split(".")
+        body = top
+        for depth, part in enumerate(parents, start=1):
+            path = ".".join(parents[:depth])
+            if path not in copied:
+                copied[path] = shallow(body.get_submodule(part))
+                setattr(body, part, copied[path])
+            body = copied[path]
+        if leaf in body._parameters:
+            body._parameters[leaf] = None
+        elif leaf in body._modules:
+            setattr(body, leaf, nn.Identity())
+    return top
 
 
 def shallow(module: nn.Module) -> nn.Module:

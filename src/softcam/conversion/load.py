@@ -6,12 +6,14 @@ from pathlib import Path
 
 from torch import nn
 
+from softcam.conversion.any_module import spatial_dims
 from softcam.conversion.black_box import BlackBox
 from softcam.conversion.convert import convert
 from softcam.conversion.create import build_architecture, build_black_box
 from softcam.conversion.errors import ConversionError
 from softcam.errors import InputError, ModelFileError
 from softcam.evidence.file import ModelFile, read_model_file
+from softcam.evidence.info import Conversion
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import SoftCAM
 from softcam.evidence.probe import run_probe, same_output
@@ -83,22 +85,36 @@ def _rebuilt(file: ModelFile) -> SoftCAM:
 
 
 def _with_backbone(file: ModelFile, backbone: nn.Module) -> SoftCAM:
-    head = _head_from_weights(file)
     wanted = {
         name.removeprefix("backbone."): value.shape
         for name, value in file.weights.items()
         if name.startswith("backbone.")
     }
     if {name: value.shape for name, value in backbone.state_dict().items()} == wanted:
-        return SoftCAM(backbone, head)
+        return SoftCAM(backbone, _head_from_weights(file))
+    conversion = file.info.conversion or Conversion()
+    size = file.probe_size if len(file.probe_size) == spatial_dims(backbone) else None
+    outputs = _outputs(file)
     try:
-        model = convert(backbone, num_classes=head.num_outputs)
+        return convert(
+            backbone,
+            mode=conversion.mode,
+            num_classes=outputs,
+            stages=conversion.stages,
+            features=conversion.features,
+            head=conversion.head,
+            image_size=size or None,
+        )
     except ConversionError as error:
         raise InputError(
             f"{file.path}: the backbone given has other parameters than the file ("
             f"{len(wanted)} tensors expected) and cannot be converted either: {error}"
         ) from error
-    return model
+
+
+def _outputs(file: ModelFile) -> int | None:
+    """Read K off the stored probe's evidence (B, K, ...)."""
+    return None if file.probe_output is None else int(file.probe_output.shape[1])
 
 
 def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
@@ -118,7 +134,10 @@ def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
         if f"head.layers.{number}.conv.weight" in shapes
     ]
     if not layers:
-        raise ModelFileError(f"{file.path}: has no evidence layer; save the model again.")
+        raise InputError(
+            f"{file.path}: its head cannot be rebuilt from the weights alone; pass the black box "
+            "that it was converted from as backbone=."
+        )
     return StageEvidence(
         [shape[1] for shape in layers],
         layers[0][0],

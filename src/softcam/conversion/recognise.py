@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
+from softcam.conversion.any_module import input_channels
 from softcam.conversion.family import Family
-from softcam.evidence.info import Architecture
-from softcam.evidence.probe import run_probe, same_output, smallest_probe
+from softcam.evidence.info import Architecture, Mode
+from softcam.evidence.probe import run_probe, same_output
 
 
 def recognise(
     family: Family,
     model: nn.Module,
     *,
-    mode: Literal["exact", "fresh"],
+    mode: Mode,
     num_outputs: int,
     stages: tuple[int, ...] | None,
+    size: tuple[int, ...],
 ) -> Architecture | None:
     """Find how a black-box instance can be rebuilt by name.
 
@@ -31,34 +33,40 @@ def recognise(
         mode: How its head is converted.
         num_outputs: K of the SoftCAM made from it.
         stages: Its evidence stages.
+        size: Spatial size of a probe that it takes; empty if none is known.
 
     Returns:
         The proved description, or None when no stock model of the library is the same; such a
         model is loaded again with `load(path, backbone=model)`.
     """
+    if not size:
+        return None
     state = model.state_dict()
     shapes = {name: value.shape for name, value in state.items()}
-    in_chans = int(getattr(model, "in_chans", 3))
+    in_chans = input_channels(model)
     classes = _outputs(model)
-    kwargs: dict[str, Any] = {}
-    if rate := float(getattr(model, "drop_rate", 0.0) or 0.0):
-        kwargs["drop_rate"] = rate
-    for name in family.candidates(model):
-        # Shapes are compared without memory for weights; torchvision has many candidates.
-        if family.source == "torchvision" and not _same_shapes(family, name, classes, shapes):
+    expected = None
+    for name, kwargs in family.candidates(model):
+        # Shapes are compared without memory for weights: most candidates are large and wrong.
+        if not _same_shapes(family, name, classes, in_chans, kwargs, shapes):
             continue
-        with torch.random.fork_rng(devices=[]):
-            rebuilt = family.build(name, classes, in_chans, kwargs)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                rebuilt = family.build(name, classes, in_chans, dict(kwargs))
+        except (TypeError, ValueError, RuntimeError, AssertionError):
+            continue  # the constructor does not take these arguments
         if {key: value.shape for key, value in rebuilt.state_dict().items()} != shapes:
             continue
         rebuilt.load_state_dict(state)
         parameter = next(model.parameters())
         rebuilt.to(parameter.device, parameter.dtype)
-        size = smallest_probe(model, in_chans)
-        if size is None:
-            return None
-        expected = run_probe(model, in_chans, size)
-        if same_output(expected, run_probe(rebuilt, in_chans, size), tolerance=1e-4):
+        if expected is None:
+            expected = run_probe(model, in_chans, size)
+        try:
+            found = run_probe(rebuilt, in_chans, size)
+        except (RuntimeError, ValueError, AssertionError):
+            continue
+        if same_output(expected, found, tolerance=1e-4):
             return Architecture(
                 source=family.source,  # type: ignore[arg-type]
                 name=name,
@@ -78,7 +86,19 @@ def _outputs(model: nn.Module) -> int:
     return last[-1].out_features if last else 0
 
 
-def _same_shapes(family: Family, name: str, classes: int, shapes: dict[str, torch.Size]) -> bool:
-    with torch.device("meta"):
-        candidate = family.build(name, classes, 3, {})
+def _same_shapes(
+    family: Family,
+    name: str,
+    classes: int,
+    in_chans: int,
+    kwargs: dict[str, Any],
+    shapes: dict[str, torch.Size],
+) -> bool:
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            candidate = family.build(name, classes, in_chans, dict(kwargs))
+    except NotImplementedError:
+        return True  # its constructor computes with tensors; it is compared when it is built
+    except (TypeError, ValueError, RuntimeError, AssertionError):
+        return False  # it does not take these arguments
     return {key: value.shape for key, value in candidate.state_dict().items()} == shapes

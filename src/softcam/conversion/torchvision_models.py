@@ -1,4 +1,4 @@
-"""torchvision's classifiers: ResNet, DenseNet, EfficientNet, MobileNetV2 and VGG."""
+"""torchvision's classifiers: the common ones by their layers, the others by tracing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,29 @@ from typing import Any
 
 import torchvision
 from torch import Tensor, nn
-from torchvision.models import VGG, DenseNet, EfficientNet, MobileNetV2, ResNet
+from torchvision.models import (
+    VGG,
+    AlexNet,
+    DenseNet,
+    EfficientNet,
+    GoogLeNet,
+    Inception3,
+    MobileNetV2,
+    RegNet,
+    ResNet,
+)
 
+from softcam.conversion.any_module import ModuleFamily, refuse_sliding
 from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.family import Seam, Stages
-from softcam.conversion.fresh import pointwise_head
+from softcam.conversion.fully_connected import FullyConnected, pointwise_head
 from softcam.errors import InputError
-from softcam.evidence.probe import evaluating
+from softcam.evidence.layer import EvidenceLayer
+from softcam.evidence.probe import evaluating, smallest_probe
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_SUPPORTED = (ResNet, DenseNet, EfficientNet, MobileNetV2, VGG)
+_STAGED = (ResNet, DenseNet, EfficientNet, MobileNetV2, VGG, AlexNet)
+_SIZES = tuple((side, side) for side in (64, 224, 256, 299, 240, 384, 518))
 
 
 class LayerSequence(nn.Module):
@@ -71,34 +84,59 @@ class TorchvisionFamily:
         return model
 
     def seam(self, model: nn.Module) -> Seam:
-        """Find the seam by the model's class."""
-        if isinstance(model, VGG):
-            raise ConversionError(
-                Reason.MIXES_POSITIONS,
-                "VGG's fully connected layers read all positions of the feature map at once",
-                'pass mode="fresh" for new 1x1 layers to be trained, as in the paper',
-            )
-        _require_supported(model)
-        classifier, dropout = _linear_head(model)
+        """Find the seam by the model's class, or by tracing it."""
+        if isinstance(model, (VGG, AlexNet)):
+            stack = _fully_connected(model)
+            channels = int(stack.hidden[0].weight.shape[1])
+            features = {"features": model.features}
+            return Seam(LayerSequence(features, ["features"]), stack.exact(), (channels,))
+        found = _linear_head(model)
+        if found is None:
+            return self._traced(model).seam(model)
+        classifier, dropout = found
         layers = _layers(model)
-        return Seam(LayerSequence(layers, [list(layers)[-1]]), classifier, dropout)
+        head = EvidenceLayer.from_linear(classifier, dropout=dropout)
+        return Seam(LayerSequence(layers, [list(layers)[-1]]), head, (classifier.in_features,))
+
+    def sliding(self, model: nn.Module) -> Seam:
+        """Give the fully connected layers of VGG and AlexNet as convolutions."""
+        if not isinstance(model, (VGG, AlexNet)):
+            refuse_sliding(model)
+        hidden, head = _fully_connected(model).sliding()
+        layers = {"features": model.features, "hidden": hidden}
+        return Seam(LayerSequence(layers, ["hidden"]), head, (head.conv.in_channels,))
 
     def fresh(self, model: nn.Module) -> Stages:
         """Give the last feature map; VGG's fully connected layers become new 1x1 layers."""
-        _require_supported(model)
-        layers = _layers(model)
-        if isinstance(model, VGG):
-            hidden = int(model.classifier[0].out_features)
+        if isinstance(model, (VGG, AlexNet)):
+            layers = _layers(model)
+            linear = [m for m in model.classifier if isinstance(m, nn.Linear)]
+            dropouts = [m for m in model.classifier if isinstance(m, nn.Dropout)]
+            hidden = int(linear[0].out_features)
             channels = _channels_and_strides(model, layers)[list(layers)[-1]][0]
-            layers["hidden"] = pointwise_head(channels, hidden, float(model.classifier[2].p))
+            layers["hidden"] = pointwise_head(channels, hidden, float(dropouts[0].p))
             return Stages(LayerSequence(layers, ["hidden"]), (hidden,), 0.0)
-        classifier, dropout = _linear_head(model)
-        body = LayerSequence(layers, [list(layers)[-1]])
-        return Stages(body, (classifier.in_features,), dropout)
+        if isinstance(model, _STAGED):
+            layers = _layers(model)
+            last = list(layers)[-1]
+            channels = _channels_and_strides(model, layers)[last][0]
+            found = _linear_head(model)
+            return Stages(LayerSequence(layers, [last]), (channels,), found[1] if found else 0.0)
+        return self._traced(model).fresh(model)
+
+    def _traced(self, model: nn.Module) -> ModuleFamily:
+        """Look at a model from outside, at a size that it takes."""
+        size = smallest_probe(model, 3, sizes=self.input_sizes(model))
+        return ModuleFamily(image_size=size)
 
     def stages(self, model: nn.Module, numbers: Sequence[int]) -> Stages:
         """Give the last map of stride 4, 8, 16, 32; what lies behind the last is dropped."""
-        _require_supported(model)
+        if not isinstance(model, _STAGED):
+            raise ConversionError(
+                Reason.UNKNOWN_STAGE,
+                f"the stages of torchvision's {type(model).__name__} are not known",
+                "leave stages out, or use timm's model of that name",
+            )
         layers = _layers(model)
         shapes = _channels_and_strides(model, layers)
         by_stage: dict[int, str] = {}
@@ -115,40 +153,82 @@ class TorchvisionFamily:
         taps = [by_stage[number] for number in sorted(set(numbers))]
         ordered = list(layers)
         kept = {name: layers[name] for name in ordered[: ordered.index(taps[-1]) + 1]}
-        dropout = 0.0 if isinstance(model, VGG) else _linear_head(model)[1]
+        found = _linear_head(model)
+        dropout = found[1] if found else 0.0
         return Stages(LayerSequence(kept, taps), tuple(shapes[name][0] for name in taps), dropout)
 
     def feature_layer(self, model: nn.Module) -> nn.Module:
         """Name the module whose output is the last feature map."""
-        _require_supported(model)
-        return model.get_submodule("layer4" if isinstance(model, ResNet) else "features")
+        names = [name for name, _ in model.named_children()]
+        for name in ("layer4", "features", "Mixed_7c", "inception5b", "conv5", "trunk_output"):
+            if name in names:
+                return model.get_submodule(name)
+        raise ConversionError(
+            Reason.UNKNOWN_STAGE,
+            f"the last feature layer of torchvision's {type(model).__name__} is not known",
+            "choose another black box",
+        )
 
     def normalisation(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Give ImageNet's mean and std, which all of torchvision's weights expect."""
         return _MEAN, _STD
 
-    def candidates(self, model: nn.Module) -> Sequence[str]:
+    def candidates(self, model: nn.Module) -> Sequence[tuple[str, dict[str, Any]]]:
         """List the builders that stand in the model's own file; the probe tells which it is."""
         home = type(model).__module__
-        return tuple(
+        names = [
             name
             for name in self.names()
             if torchvision.models.get_model_builder(name).__module__ == home
-        )
+        ]
+        if isinstance(model, RegNet):  # their constructors cannot run without memory for weights
+            names = [name for name in names if _published_parameters(name, model) == _count(model)]
+        kwargs: dict[str, Any] = {}
+        if isinstance(model, (GoogLeNet, Inception3)):
+            kwargs = {"aux_logits": model.aux_logits, "transform_input": model.transform_input}
+            kwargs["init_weights"] = False
+        return tuple((name, kwargs) for name in names)
+
+    def input_sizes(self, model: nn.Module) -> Sequence[tuple[int, ...]]:
+        """List small sizes first; VGG and AlexNet need their own to fill one window."""
+        if isinstance(model, (VGG, AlexNet)):
+            return ((224, 224),)
+        return _SIZES
 
 
-def _require_supported(model: nn.Module) -> None:
-    if type(model) not in _SUPPORTED:
-        names = ", ".join(item.__name__ for item in _SUPPORTED)
+def _fully_connected(model: VGG | AlexNet) -> FullyConnected:
+    layers = list(model.classifier.children())
+    window = int(model.avgpool.output_size[0])
+    channels = [m for m in model.features if isinstance(m, nn.Conv2d)][-1]
+    stack = FullyConnected.read(
+        layers, channels=int(channels.out_channels), window=window, slides=False
+    )
+    if stack is None:
         raise ConversionError(
             Reason.UNSUPPORTED_HEAD,
-            f"torchvision's {type(model).__name__} is not supported yet",
-            f"choose from {names}, or use timm's model of that name",
+            f"the head of this {type(model).__name__} is not the stock one",
+            'pass mode="fresh" for new 1x1 layers to be trained, as in the paper',
         )
+    return stack
 
 
-def _linear_head(model: nn.Module) -> tuple[nn.Linear, float]:
-    head = model.fc if isinstance(model, ResNet) else model.classifier
+def _count(model: nn.Module) -> int:
+    return sum(int(parameter.numel()) for parameter in model.parameters())
+
+
+def _published_parameters(name: str, model: RegNet) -> int:
+    """Give the number of parameters that a name has with as many classes as the model."""
+    published = next(iter(torchvision.models.get_model_weights(name)))
+    width = int(model.fc.in_features) + 1
+    count = int(published.meta["num_params"])
+    return count - width * (1000 - int(model.fc.out_features))
+
+
+def _linear_head(model: nn.Module) -> tuple[nn.Linear, float] | None:
+    """Give classifier and dropout of a head that pools, drops and applies one linear layer."""
+    if type(model) not in (ResNet, DenseNet, EfficientNet, MobileNetV2):
+        return None
+    head = model.get_submodule("fc" if isinstance(model, ResNet) else "classifier")
     dropout = 0.0
     if isinstance(head, nn.Sequential) and len(head) == 2 and isinstance(head[0], nn.Dropout):
         dropout, head = float(head[0].p), head[1]
@@ -156,19 +236,7 @@ def _linear_head(model: nn.Module) -> tuple[nn.Linear, float]:
     averaged = pool is None or (
         isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size in (1, (1, 1))
     )
-    if isinstance(head, nn.Linear) and averaged:
-        return head, dropout
-    if isinstance(head, nn.Identity):
-        raise ConversionError(
-            Reason.NO_CLASSIFIER,
-            f"{type(model).__name__} has no classifier",
-            "pass num_classes= for a new evidence layer",
-        )
-    raise ConversionError(
-        Reason.UNSUPPORTED_HEAD,
-        f"the head of this {type(model).__name__} is not average pool, dropout, one linear layer",
-        "restore the stock head",
-    )
+    return (head, dropout) if isinstance(head, nn.Linear) and averaged else None
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:

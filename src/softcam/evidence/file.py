@@ -108,6 +108,8 @@ def _probe_size(
     if info.preprocessing and dims == 2 and "size" in info.preprocessing:
         height, width = info.preprocessing["size"]
         return int(height), int(width)
+    if info.input_size:
+        return info.input_size
     # A user's own backbone may take none of the sizes; it is loaded with `backbone=`, where the
     # names and shapes of the weights are the proof.
     return smallest_probe(model, channels, dims)

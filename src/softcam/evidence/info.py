@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Primitive = bool | int | float | str | None
 """What an architecture argument may be: nothing that could carry code."""
+
+Mode = Literal["exact", "fresh", "sliding"]
+"""How a head is converted."""
 
 
 class Task(StrEnum):
@@ -28,7 +31,8 @@ class Architecture(BaseModel):
         name: The backbone's name in that library.
         num_outputs: K, the number of logits and of evidence maps.
         in_chans: Number of input channels.
-        mode: How the head was converted ("exact" keeps it, "fresh" is a new one).
+        mode: How the head was converted ("exact" keeps it, "fresh" is a new one, "sliding" takes
+            VGG's fully connected layers as convolutions).
         stages: The backbone stages that give evidence; None for the last feature map.
         kwargs: Further arguments of the library's constructor.
     """
@@ -39,9 +43,27 @@ class Architecture(BaseModel):
     name: str
     num_outputs: int = Field(ge=1)
     in_chans: int = Field(default=3, ge=1)
-    mode: Literal["exact", "fresh"] = "exact"
+    mode: Mode = "exact"
     stages: tuple[int, ...] | None = None
     kwargs: dict[str, Primitive | tuple[int, ...]] = Field(default_factory=dict)
+
+
+class Conversion(BaseModel):
+    """How a model was converted from an instance that no name can rebuild.
+
+    Attributes:
+        mode: As in `Architecture`.
+        features: Name of the module that gives the feature map, if it was named.
+        head: Name of the module that ends in the logits, if it was named.
+        stages: As in `Architecture`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Mode = "exact"
+    features: str | None = None
+    head: str | None = None
+    stages: tuple[int, ...] | None = None
 
 
 class ModelInfo(BaseModel):
@@ -50,6 +72,9 @@ class ModelInfo(BaseModel):
     Attributes:
         kind: A SoftCAM, or the black-box twin that it is measured against.
         architecture: How to rebuild the model; None when only `backbone=` can.
+        conversion: How it was made from that backbone; None where it was not converted.
+        in_chans: Number of input channels; 0 when it is not known.
+        input_size: Spatial size of an image that it takes; empty when none is known.
         task: What the labels mean; None for a model that was never trained here.
         classes: Class names in the order of the labels (two for a binary task).
         positive: The class that a binary task looks for.
@@ -66,6 +91,9 @@ class ModelInfo(BaseModel):
 
     kind: Literal["softcam", "black_box"] = "softcam"
     architecture: Architecture | None = None
+    conversion: Conversion | None = None
+    in_chans: int = Field(default=0, ge=0, le=64)
+    input_size: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     task: Task | None = None
     classes: tuple[str, ...] = ()
     positive: str | None = None

@@ -30,6 +30,7 @@ class EvidenceLayer(nn.Module):
         dims: Number of spatial dimensions: 1, 2 or 3.
         bias: Whether the layer has a bias (one number per class).
         dropout: Probability that a feature channel is dropped in training.
+        activation: An elementwise module behind the convolution, as SqueezeNet's ReLU.
 
     Raises:
         ValueError: If `dims` is not 1, 2 or 3, or `dropout` is not in [0, 1).
@@ -45,6 +46,7 @@ class EvidenceLayer(nn.Module):
         dims: int = 2,
         bias: bool = True,
         dropout: float = 0.0,
+        activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if dims not in _CONVOLUTIONS:
@@ -55,36 +57,46 @@ class EvidenceLayer(nn.Module):
         self.dropout = dropout
         self.num_outputs = num_classes
         self.conv = _CONVOLUTIONS[dims](in_channels, num_classes, kernel_size=1, bias=bias)
+        self.activation = activation
 
     @classmethod
     def from_linear(
-        cls, linear: nn.Linear, *, dims: int = 2, dropout: float = 0.0
+        cls,
+        linear: nn.Module,
+        *,
+        dims: int = 2,
+        dropout: float = 0.0,
+        activation: nn.Module | None = None,
     ) -> EvidenceLayer:
         """Reshape a linear classifier's weights into an evidence layer that shares them.
 
         Args:
-            linear: The classifier: weight (K, C), bias (K,) or None.
+            linear: The classifier, a linear layer or a 1x1 convolution: weight (K, C) or
+                (K, C, 1, ...), bias (K,) or None.
             dims: Number of spatial dimensions of the features.
             dropout: The head's dropout probability.
+            activation: An elementwise module behind the classifier and in front of the pool.
 
         Returns:
             A layer whose evidence has the classifier's logits as its mean.
         """
+        weight: Tensor = linear.weight  # type: ignore[assignment]
+        outputs, channels = int(weight.shape[0]), int(weight.shape[1])
         layer = cls(
-            linear.in_features,
-            linear.out_features,
+            channels,
+            outputs,
             dims=dims,
             bias=linear.bias is not None,
             dropout=dropout,
+            activation=activation,
         )
-        shape = (*linear.weight.shape, *(1,) * dims)
+        shape = (outputs, channels, *(1,) * dims)
         layer.conv.weight = nn.Parameter(
-            linear.weight.detach().view(shape), requires_grad=linear.weight.requires_grad
+            weight.detach().view(shape), requires_grad=weight.requires_grad
         )
         if linear.bias is not None:
-            layer.conv.bias = nn.Parameter(
-                linear.bias.detach(), requires_grad=linear.bias.requires_grad
-            )
+            given: Tensor = linear.bias  # type: ignore[assignment]
+            layer.conv.bias = nn.Parameter(given.detach(), requires_grad=given.requires_grad)
         return layer
 
     def forward(self, features: Tensor) -> Tensor:
@@ -116,14 +128,16 @@ class EvidenceLayer(nn.Module):
         bias = None if self.conv.bias is None else self.conv.bias.to(dtype)
         dropped = _DROP_CHANNELS[self.dims](features.to(dtype), self.dropout, self.training)
         evidence: Tensor = _CONVOLVE[self.dims](dropped, weight.to(dtype), bias)
-        return evidence
+        return evidence if self.activation is None else self.activation(evidence)
 
 
 class StageEvidence(nn.Module):
     """Evidence from several backbone stages: one layer each, upsampled and added.
 
     Coarser maps are repeated (nearest) to the size of the finest one, so that each cell of a
-    coarse map keeps its value; the logits are the mean of the sum.
+    coarse map keeps its value. Where the sizes do not divide, cells are repeated unequally often;
+    the map is then shifted by a constant to keep its mean. So the logits, the mean of the sum,
+    are the sum of the stages' means.
 
     Args:
         in_channels: Channels of each stage's features, in the order that the backbone gives them.
@@ -147,6 +161,31 @@ class StageEvidence(nn.Module):
             for i, channels in enumerate(in_channels)
         )
 
+    @classmethod
+    def from_layers(cls, layers: Sequence[EvidenceLayer]) -> StageEvidence:
+        """Add evidence layers that there are already; the first takes over all biases.
+
+        Args:
+            layers: One for each stage, with the same number of outputs.
+
+        Returns:
+            Their sum, with their weights.
+        """
+        first = layers[0]
+        head = cls(
+            [layer.conv.in_channels for layer in layers],
+            first.num_outputs,
+            dims=first.dims,
+            dropout=first.dropout,
+        )
+        biases = [layer.conv.bias.detach() for layer in layers if layer.conv.bias is not None]
+        with torch.no_grad():
+            for own, layer in zip(head.layers, layers, strict=True):
+                own.conv.weight = layer.conv.weight  # type: ignore[union-attr]
+            total = sum(biases, first.conv.weight.new_zeros(first.num_outputs))
+            head.layers[0].conv.bias = nn.Parameter(total)  # type: ignore[union-attr]
+        return head
+
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Add the stages' evidence at the finest resolution.
 
@@ -166,7 +205,14 @@ class StageEvidence(nn.Module):
         size = finest.shape[2:]
         total = torch.zeros_like(finest)
         for item in maps:
-            total = total + (
-                item if item.shape[2:] == size else F.interpolate(item, size=size, mode="nearest")
-            )
+            total = total + (item if item.shape[2:] == size else _repeated(item, size))
         return total
+
+
+def _repeated(coarse: Tensor, size: torch.Size) -> Tensor:
+    """Upsample maps to a size and keep the mean of each."""
+    fine = F.interpolate(coarse, size=size, mode="nearest")
+    if all(new % old == 0 for new, old in zip(size, coarse.shape[2:], strict=True)):
+        return fine
+    spatial = tuple(range(2, coarse.ndim))
+    return fine + (coarse.mean(spatial, keepdim=True) - fine.mean(spatial, keepdim=True))

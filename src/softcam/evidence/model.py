@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from softcam.evidence.file import write_model_file
+from softcam.evidence.geometry import ReceptiveField, map_size, receptive_field
 from softcam.evidence.info import ModelInfo
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.output import Output
+from softcam.evidence.pooled import PooledEvidence
+from softcam.evidence.windows import WindowedEvidence
+
+Head = EvidenceLayer | StageEvidence | PooledEvidence | WindowedEvidence
+"""Modules from features to evidence; each has `kind`, `dims`, `num_outputs` and `dropout`."""
 
 
 class SoftCAM(nn.Module):
@@ -38,7 +46,7 @@ class SoftCAM(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        head: EvidenceLayer | StageEvidence,
+        head: Head,
         *,
         info: ModelInfo | None = None,
     ) -> None:
@@ -49,7 +57,12 @@ class SoftCAM(nn.Module):
 
     @property
     def evidence_kind(self) -> str:
-        """How evidence depends on features: "affine" is a constant linear read-out."""
+        """How evidence depends on the features.
+
+        "affine" is a constant linear read-out of each position. "normalised" and "gated" heads
+        are affine for each image, with factors (the scale of a normalisation, the gates of
+        activations) that depend on the whole image's pooled features.
+        """
         return self.head.kind
 
     @property
@@ -69,6 +82,38 @@ class SoftCAM(nn.Module):
         evidence = self.head(self.backbone(x))
         return Output(evidence.mean(dim=tuple(range(2, evidence.ndim))), evidence)
 
+    def map_size(self, image_size: Sequence[int]) -> tuple[int, ...]:
+        """Tell the size of the maps for an image size, without a forward pass.
+
+        Args:
+            image_size: Height and width in pixels (or length, or depth, height and width).
+
+        Returns:
+            Height and width of the maps in cells.
+
+        Raises:
+            InputError: If the model takes no image of that size.
+        """
+        return map_size(self, self._channels(), image_size)
+
+    def receptive_field(self, image_size: Sequence[int]) -> ReceptiveField:
+        """Measure how much of an image one cell of the map depends on.
+
+        Where the field covers the image (attention, MLP-Mixer, squeeze-and-excitation, deep
+        stages of small images), a cell's evidence may come from anywhere: its place in the map
+        says where the features are, not where in the image their cause is.
+
+        Args:
+            image_size: Height and width in pixels (or length, or depth, height and width).
+
+        Returns:
+            The field of the cell in the middle; `covers_image` says whether it is the whole.
+
+        Raises:
+            InputError: If the model takes no image of that size.
+        """
+        return receptive_field(self.backbone, self._channels(), image_size)
+
     def save(self, path: Path | str) -> Path:
         """Write one safetensors file from which `softcam.load` makes the same model again.
 
@@ -81,6 +126,12 @@ class SoftCAM(nn.Module):
         Raises:
             InputError: If the folder does not exist or cannot be written.
         """
+        if self.info.architecture is None:
+            warnings.warn(
+                f"{path}: no name can rebuild this model from its file; keep the code that builds "
+                "its backbone and read the file with load(path, backbone=model).",
+                stacklevel=2,
+            )
         self.info.dropout = self.head.dropout
         return write_model_file(
             path, self, self.info, dims=self.head.dims, channels=self._channels()
@@ -89,5 +140,7 @@ class SoftCAM(nn.Module):
     def _channels(self) -> int:
         if self.info.architecture is not None:
             return self.info.architecture.in_chans
+        if self.info.in_chans:
+            return self.info.in_chans
         first = next((p for p in self.backbone.parameters() if p.ndim == self.head.dims + 2), None)
         return 3 if first is None else int(first.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,48 +63,109 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
+        # Some modules keep a cache in eval mode and drop it when they are told to train.
+        model.train()
         for module, training in modes:
             module.training = training
 
 
-def run_probe(model: nn.Module, channels: int, size: tuple[int, ...]) -> Tensor:
+def example_input(model: nn.Module, channels: int, size: tuple[int, ...]) -> Tensor:
+    """Build the probe on a model's device, in its type.
+
+    Args:
+        model: The model that takes it.
+        channels: Number of input channels.
+        size: Spatial size of the probe.
+
+    Returns:
+        The probe, shape (2, channels, *size).
+    """
+    image = probe_input(channels, size)
+    parameter = next(model.parameters(), image)
+    return image.to(parameter.device, parameter.dtype)
+
+
+def run_probe(
+    model: nn.Module, channels: int, size: tuple[int, ...], part: str | None = None
+) -> Tensor:
     """Run the probe through a model in eval mode.
 
     Args:
         model: A module that returns a tensor or an Output.
         channels: Number of input channels.
         size: Spatial size of the probe.
+        part: Name of a submodule whose output is wanted instead of the model's.
 
     Returns:
         The evidence of a SoftCAM, the logits of a black box, in float32 on the CPU.
     """
-    parameter = next(model.parameters())
-    image = probe_input(channels, size).to(parameter.device, parameter.dtype)
-    with evaluating(model):
-        output = model(image)
+    image = example_input(model, channels, size)
+    seen: list[Tensor] = []
+    watched = None if part is None else model.get_submodule(part)
+    handle = watched and watched.register_forward_hook(lambda _, __, out: seen.append(out))
+    try:
+        with evaluating(model):
+            output = model(image)
+    finally:
+        if handle:
+            handle.remove()
+    output = seen[-1] if seen else output
     result = output.evidence if hasattr(output, "evidence") else output
+    if isinstance(result, Mapping):
+        result = next(iter(result.values()))
+    if isinstance(result, (tuple, list)):
+        result = result[0]
     answer: Tensor = result.float().cpu()
     return answer
 
 
-def smallest_probe(model: nn.Module, channels: int, dims: int = 2) -> tuple[int, ...] | None:
+def try_probe(
+    model: nn.Module, channels: int, size: tuple[int, ...], part: str | None = None
+) -> Tensor | None:
+    """Run the probe, where the model takes its size.
+
+    Args:
+        model: As for `run_probe`.
+        channels: As for `run_probe`.
+        size: As for `run_probe`.
+        part: As for `run_probe`.
+
+    Returns:
+        The output, or None for a stem that needs more pixels or a backbone of fixed size.
+    """
+    try:
+        return run_probe(model, channels, size, part)
+    except Exception:  # the model's own code says in its own way what it does not take
+        return None
+
+
+USUAL_SIZES = (64, 224, 299, 96, 128, 256, 384, 448, 512)
+"""Side lengths of images that most backbones take, in the order in which they are tried."""
+
+
+def smallest_probe(
+    model: nn.Module,
+    channels: int,
+    dims: int = 2,
+    sizes: Sequence[tuple[int, ...]] = (),
+    part: str | None = None,
+) -> tuple[int, ...] | None:
     """Find a probe size that the model takes: small first, since a proof should cost little.
 
     Args:
         model: A module that takes images.
         channels: Number of input channels.
         dims: Number of spatial dimensions.
+        sizes: Spatial sizes to try; the usual ones if empty.
+        part: As for `run_probe`.
 
     Returns:
         A spatial size, or None when the model takes none of those tried.
     """
-    for length in (64, 224, 299):
-        size = (length,) * dims
-        try:
-            run_probe(model, channels, size)
-        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
-            continue  # too small for a stem without padding, or a backbone of fixed size
-        return size
+    usual = [(length,) * dims for length in USUAL_SIZES if length**dims <= 512**2 * 8]
+    for size in sizes or usual:
+        if try_probe(model, channels, size, part) is not None:
+            return size
     return None
 
 

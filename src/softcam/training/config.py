@@ -24,7 +24,8 @@ class TrainConfig(BaseModel):
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
         model: Backbone: a timm name, or "torchvision/NAME".
-        mode: "exact" moves the black box's head in front of the pool; "fresh" starts a new one.
+        mode: "exact" moves the black box's head in front of the pool, "fresh" starts a new one,
+            "sliding" takes VGG's fully connected layers as convolutions.
         stages: Evidence from earlier stages (1 has stride 4 ... 4 stride 32); None for the last.
         output_stride: 8, 16 or 32 where the backbone can dilate.
         weights: Local safetensors file of pretrained weights.
@@ -62,7 +63,7 @@ class TrainConfig(BaseModel):
     images: Path | None = None
     dataset: Path | None = None
     model: str = "resnet18"
-    mode: Literal["exact", "fresh"] = "exact"
+    mode: Literal["exact", "fresh", "sliding"] = "exact"
     stages: tuple[int, ...] | None = None
     output_stride: Literal[8, 16, 32] | None = None
     weights: Path | None = None
