@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # pip reports an outdated pip on every call; nobody here needs to know.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format bench zoo clean
 
 demo: $(READY)
 	$(BIN)/softcam demo
@@ -32,6 +32,10 @@ bench: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/phantom.py
 	$(BIN)/python benchmarks/inference.py
+
+zoo: $(READY)
+	$(BIN)/python benchmarks/zoo.py
+	$(BIN)/python benchmarks/zoo.py --table docs/zoo.md
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); \

@@ -1,8 +1,9 @@
 """What does a map cost? SoftCAM's forward pass against the black box's, and against Grad-CAM.
 
 The claim: one SoftCAM forward pass, which gives the logits and every class's map, costs at most
-1.03 times the plain black box's forward pass, which gives the logits alone. Grad-CAM of captum,
-torchcam and grad-cam is timed beside it, for one class and for all classes.
+1.03 times the plain black box's forward pass, which gives the logits alone, for affine heads, and
+at most 1.10 times for the other kinds. For ResNets, Grad-CAM of captum, torchcam and grad-cam is
+timed beside it, for one class and for all classes (`--peers` without names leaves them out).
 
 How it is measured: a round times the black box, a copy of it, SoftCAM and the next peer, in a
 shuffled order, so that a drift of the machine meets all of them. The copy's ratio, which should
@@ -32,6 +33,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+import torchvision
 from peers import LIBRARIES, Peer, correlations, installed_peers
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +41,7 @@ from torch import Tensor, nn
 
 import softcam
 
-BOUND = 1.03
+BOUNDS = {"affine": 1.03, "normalised": 1.10, "gated": 1.10}  # by evidence kind
 TOLERANCE = 1e-4  # of the largest |logit|: softcam's promise for a converted model
 PEER_TIMINGS = 3  # each peer is timed at least so often, even where the time is used up
 BLACK_BOX, CONTROL, SOFTCAM = "black box", "black box, a copy", "SoftCAM"
@@ -55,7 +57,12 @@ class Timing:
 
 def black_box(name: str, num_classes: int) -> nn.Module:
     """Build a model whose every block counts: timm starts the last norm of each at zero."""
-    model: nn.Module = timm.create_model(name, num_classes=num_classes).eval()
+    library, _, plain = name.rpartition("/")
+    model: nn.Module
+    if library == "torchvision":
+        model = torchvision.models.get_model(plain, weights=None, num_classes=num_classes).eval()
+    else:
+        model = timm.create_model(plain, num_classes=num_classes).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.2, 0.6)
@@ -194,6 +201,7 @@ def run_one(name: str, batch: int, args: argparse.Namespace, console: Console) -
     console.print()
     return {
         "model": name,
+        "kind": model.evidence_kind,
         "batch": batch,
         "logit_error": error,
         "correlation": {key: _listed(v) for key, v in agreement.items()},
@@ -229,9 +237,13 @@ def verdict(results: list[dict[str, Any]]) -> str:
     parts = []
     for result in results:
         row = next(row for row in result["contestants"] if row["contestant"] == SOFTCAM)
-        holds = "holds" if row["ratio"] <= BOUND else "does NOT hold"
-        parts.append(f"{result['model']} batch {result['batch']}: {holds} ({row['ratio']:.3f})")
-    return f"SoftCAM at most {BOUND} of the black box: " + "; ".join(parts)
+        bound = BOUNDS[result["kind"]]
+        holds = "holds" if row["ratio"] <= bound else "does NOT hold"
+        parts.append(
+            f"{result['model']} ({result['kind']}) batch {result['batch']}: at most {bound:.2f} "
+            f"{holds} ({row['ratio']:.3f})"
+        )
+    return "SoftCAM against the black box: " + "; ".join(parts)
 
 
 def main() -> None:
@@ -239,7 +251,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--models", nargs="+", default=["resnet18", "resnet50"], help="timm ResNets"
+        "--models",
+        nargs="+",
+        default=["resnet18", "resnet50"],
+        help="timm names, or torchvision/NAME; other models than ResNets with --peers alone",
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
     parser.add_argument("--classes", type=int, default=5)
