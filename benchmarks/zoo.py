@@ -353,9 +353,11 @@ def _run(names: list[tuple[str, str]], path: Path, jobs: int, memory: float, lim
                 mp_context=get_context("spawn"),
                 initializer=_bound_memory,
                 initargs=(memory,),
-                max_tasks_per_child=20,
             ) as pool:
-                futures = {pool.submit(examine, *item, limit): item for item in waiting}
+                # New workers every few models: memory does not pile up, and one that dies takes
+                # few with it. (The pool's own max_tasks_per_child can stop for good.)
+                batch = waiting[: 16 * jobs]
+                futures = {pool.submit(examine, *item, limit): item for item in batch}
                 for future in as_completed(futures):
                     try:
                         result = future.result()

@@ -113,7 +113,7 @@ def step_of(module):
     if isinstance(module, nn.LayerNorm):
         return NormStep(module.weight, module.bias, module.eps)
     if isinstance(module, nn.RMSNorm):
-        return NormStep(module.weight, None, module.eps, centred=False)
+        return NormStep(module.weight, None, module.eps, centred=False, spread="mean square")
     if isinstance(module, nn.GroupNorm):
         return NormStep(module.weight, module.bias, module.eps, groups=module.num_groups)
     if isinstance(module, nn.BatchNorm1d):

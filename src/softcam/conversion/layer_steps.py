@@ -73,32 +73,41 @@ def layer_steps(module: nn.Module, value: Tensor) -> list[Step]:
             return []
         behind = [] if isinstance(act, nn.Identity) else [GateStep(act)]
         return [BatchNormStep(module), *behind]
-    step = _norm_step(module)
-    if step is None:
-        return []
-    probe = random_like(value.expand(3, *value.shape[1:])) * 2 + 0.7
-    try:
-        expected = module(probe)
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        return []
-    vectors = probe.flatten(1)
-    found = through([step.hold(vectors)], vectors.unsqueeze(-1)).squeeze(-1)
-    agrees = expected.shape == probe.shape and same(found, expected.flatten(1))
-    return [step] if agrees else []
+    probe = _random_vectors(value)
+    for step in _norm_steps(module):
+        try:
+            expected = module(probe)
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return []
+        vectors = probe.flatten(1)
+        found = through([step.hold(vectors)], vectors.unsqueeze(-1)).squeeze(-1)
+        if expected.shape == probe.shape and same(found, expected.flatten(1)):
+            return [step]
+    return []
 
 
-def _norm_step(module: nn.Module) -> NormStep | None:
-    kind = type(module).__name__
+def _random_vectors(value: Tensor) -> Tensor:
+    """Draw three vectors in the shape of a value, with a mean and a spread of their own."""
+    return random_like(value.expand(3, *value.shape[1:])) * 2 + 0.7
+
+
+def _norm_steps(module: nn.Module) -> list[NormStep]:
+    """List the normalisations that a module may be; which one it is, its output tells."""
     if isinstance(module, nn.GroupNorm):
-        return NormStep(module.weight, module.bias, module.eps, groups=module.num_groups)
-    centred = not isinstance(module, nn.RMSNorm) and "rms" not in kind.lower()
-    if isinstance(module, (nn.LayerNorm, nn.RMSNorm)) or kind.lower().startswith("rmsnorm"):
-        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        eps = getattr(module, "eps", None)
-        if eps is None:  # torch's RMSNorm then takes the type's own
-            eps = torch.finfo(torch.get_default_dtype() if weight is None else weight.dtype).eps
-        return NormStep(weight, bias, float(eps), centred=centred)
-    return None
+        return [NormStep(module.weight, module.bias, module.eps, groups=module.num_groups)]
+    if "norm" not in type(module).__name__.lower():
+        return []
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    eps = getattr(module, "eps", None)
+    if eps is None:  # torch's RMSNorm then takes the type's own
+        eps = torch.finfo(torch.get_default_dtype() if weight is None else weight.dtype).eps
+    if not isinstance(eps, float):
+        return []
+    return [
+        NormStep(weight, bias, eps),
+        NormStep(weight, bias, eps, centred=False, spread="mean square"),
+        NormStep(weight, bias, eps, centred=False, spread="sample variance"),
+    ]
 
 
 def is_pointwise(module: Any) -> bool:

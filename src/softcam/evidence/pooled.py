@@ -10,7 +10,7 @@ the mean of the affine map at every position: evidence whose mean is the logit, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,9 @@ class NormStep(Step):
         weight: Shape (C,), or None.
         bias: Shape (C,), or None.
         eps: Added to the variance (the mean square for an RMSNorm).
-        centred: True for LayerNorm and GroupNorm, False for RMSNorm.
+        centred: Whether the mean is subtracted: in LayerNorm and GroupNorm, not in RMSNorm.
+        spread: What the vector is divided by the root of: its "variance", its "mean square"
+            (RMSNorm), or its "sample variance", with n - 1 (timm's SimpleNorm).
         groups: Number of groups of channels that are normalised on their own.
     """
 
@@ -109,6 +111,7 @@ class NormStep(Step):
         eps: float,
         *,
         centred: bool = True,
+        spread: Literal["variance", "mean square", "sample variance"] = "variance",
         groups: int = 1,
     ) -> None:
         super().__init__()
@@ -116,13 +119,18 @@ class NormStep(Step):
         self.bias = bias
         self.eps = eps
         self.centred = centred
+        self.spread = spread
         self.groups = groups
 
     def hold(self, pooled: Tensor) -> Held:
         """Take mean and scale from the pooled vectors."""
         grouped = torch.unflatten(pooled, 1, (self.groups, -1))
-        mean = grouped.mean(2, keepdim=True) if self.centred else torch.zeros_like(grouped[..., :1])
-        spread = (grouped - mean).square().mean(2, keepdim=True)
+        mean = grouped.mean(2, keepdim=True)
+        if self.spread == "mean square":
+            spread = grouped.square().mean(2, keepdim=True)
+        else:
+            correction = int(self.spread == "sample variance")
+            spread = grouped.var(2, correction=correction, keepdim=True)
         scale = (spread + self.eps).rsqrt().expand_as(grouped).flatten(1)
         if self.weight is not None:
             scale = scale * self.weight.to(pooled.dtype)
