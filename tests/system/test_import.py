@@ -262,7 +262,7 @@ def test_ctrl_c_stops_the_processes_and_the_next_call_goes_on(tmp_path, softcam)
     assert "Traceback" not in output
     assert journal.is_file() and not (out / "table.csv").exists(), "it was over before"
     assert not [p for p in (out / "images").iterdir() if p.name.startswith(".")]
-    assert softcam(*arguments).code == 0
+    assert softcam(*arguments, "--jobs", "1").code == 0
     assert (out / "table.csv").is_file()
 
 
@@ -311,3 +311,27 @@ def test_a_missing_pydicom_is_said_in_a_sentence(softcam, tmp_path, monkeypatch)
     result = softcam("import", "rsna-pneumonia", tmp_path / "src", tmp_path / "out")
     assert result.code == 1
     assert 'pip install "softcam[dicom]"' in result.err
+
+
+def test_class_folders_and_tables_are_imported_too(softcam, tmp_path):
+    rng = np.random.default_rng(0)
+    source = tmp_path / "src"
+    for i in range(24):
+        kind = ("NORMAL", "ILL")[i % 2]
+        pixels = rng.integers(0, 255, (20, 30), dtype=np.uint8)
+        replicas.put(source / kind / f"{i}.png", replicas.png(pixels))
+    result = softcam("import", "folder", source, tmp_path / "a", "--jobs", "1")
+    assert result.code == 0, result.err
+    for image in rows_of(tmp_path / "a" / "table.csv"):
+        copied = (tmp_path / "a" / "images" / image["image"]).read_bytes()
+        assert copied == (source / image["image"]).read_bytes()
+
+    (tmp_path / "a" / "boxes.csv").write_text("image,x,y,width,height\nILL/1.png,3,2,9,6\n")
+    result = softcam("import", "csv", tmp_path / "a", tmp_path / "b", "--size", "10", "--jobs", "1")
+    assert result.code == 0, result.err
+    assert read_table(tmp_path / "b").splits() == read_table(tmp_path / "a").splits()
+    # 30 x 20 px became 10 x 7 px.
+    assert rows_of(tmp_path / "b" / "boxes.csv") == [
+        {"image": "ILL/1.png", "x": "1", "y": "0.7", "width": "3", "height": "2.1"}
+        | {"finding": "finding"}
+    ]
