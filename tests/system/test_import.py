@@ -118,15 +118,9 @@ def test_importing_again_changes_nothing(imported, softcam, monkeypatch):
     before = contents(out)
 
     def refuse(*_):
-        raise AssertionError("an image was converted again")
+        raise AssertionError("an image was written again")
 
-    monkeypatch.setattr("softcam.data.importers.convert._shaped", refuse)
-    # Those that cannot be read are tried again, and fail before they are shaped, but for one.
-    monkeypatch.setattr(
-        "softcam.data.importers.retina.find_field", lambda *_: pytest.fail("not the black one")
-    )
-    if name == "kaggle-dr":
-        monkeypatch.undo()
+    monkeypatch.setattr("softcam.data.importers.convert.write_atomically", refuse)
     result = softcam("import", name, source, out, *FLAGS[name], "--jobs", "1")
     assert result.code == 0, result.err
     assert contents(out) == before
@@ -335,3 +329,34 @@ def test_class_folders_and_tables_are_imported_too(softcam, tmp_path):
         {"image": "ILL/1.png", "x": "1", "y": "0.7", "width": "3", "height": "2.1"}
         | {"finding": "finding"}
     ]
+
+
+def test_two_images_of_one_name_are_refused(softcam, tmp_path):
+    for name in ("a/x.png", "a/x.jpg", "a/x.jpg.png", "b/y.png"):
+        replicas.put(tmp_path / "src" / name, replicas.png(np.zeros((4, 4), np.uint8)))
+    result = softcam("import", "folder", tmp_path / "src", tmp_path / "out", "--jobs", "1")
+    assert result.code == 2
+    assert "two images would be called 'a/x.jpg'" in result.err
+
+
+def test_published_splits_decide(softcam, tmp_path):
+    source = replicas.oct2017(tmp_path / "download")
+    tables = tmp_path / "csv"
+    scans = [p for p in sorted(source.rglob("*.jpeg")) if p.stem[:4] in ("NORM", "DRUS")]
+    for split, chosen in (("train", scans[::2]), ("val", scans[1::4]), ("test", scans[3::4])):
+        rows = [(f"{p.parent.parent.name}/{p.parent.name}/{p.stem}.png",) for p in chosen]
+        replicas.write_csv(tables / f"{split}.csv", ("filename",), rows)
+    flags = ("--splits", tables, "--jobs", "1", "--size", "32")
+    result = softcam("import", "oct2017", source, tmp_path / "out", *flags)
+    assert result.code == 0, result.err
+    val = {p.stem for p in scans[1::4]}
+    found = {
+        Path(r["image"]).stem
+        for r in rows_of(tmp_path / "out" / "table.csv")
+        if r["split"] == "val"
+    }
+    assert found and found <= val
+    card = json.loads((tmp_path / "out" / "datacard.json").read_text("utf-8"))
+    assert "the splits are those of the tables given with --splits" in card["notes"]
+    (tables / "val.csv").write_text("filename\n")
+    assert "other settings" in softcam("import", "oct2017", source, tmp_path / "out", *flags).err

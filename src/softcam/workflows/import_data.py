@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,6 +167,10 @@ def _check_plan(plan: Plan, source: Path, *, strict: bool) -> None:
         problems.raise_any()
     if not plan.items:
         raise _nothing(source, plan)
+    names = Counter(item.name for item in plan.items)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{source}: two images would be called {twice!r}; rename one of them.")
 
 
 def _nothing(source: Path, plan: Plan) -> InputError:

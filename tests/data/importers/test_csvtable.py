@@ -68,6 +68,16 @@ def test_boxes_beside_the_table_are_kept(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_images_may_lie_elsewhere(absolute, tmp_path):
+    where = str(tmp_path / "pool") if absolute else "../pool"
+    put(tmp_path / "pool" / "a.png", PIXELS)
+    put(tmp_path / "pool" / "b.png", PIXELS)
+    (tmp_path / "t").mkdir()
+    root = fill(tmp_path / "t", "image,label\na.png,0\nb.png,1\n", yaml=f"images: {where}\n")
+    assert [item.source for item in plan(root, "auto").items] == ["../pool/a.png", "../pool/b.png"]
+
+
 def test_several_labels_per_image(tmp_path):
     table = "image,red,blue\na.png,1,0\nb.png,,1\nc.png,maybe,1\n"
     yaml = "task: multilabel\nclasses: [red, blue]\n"

@@ -58,6 +58,14 @@ def test_a_file_that_is_there_twice_is_taken_once(tmp_path):
     assert left["train/train/10_left.jpeg"] == "another file has this name; that is taken"
 
 
+def test_the_test_set_of_the_competition_is_no_problem(tmp_path):
+    root = replicas.kaggle_dr(tmp_path, patients=8)
+    replicas.put(root / "test" / "5_left.jpeg", b"x")
+    left = {x.what: x.problem for x in plan(root, "onset1").left_out}
+    assert left["test/5_left.jpeg"] is False
+    assert left["train/train/900_left.jpeg"] is True
+
+
 def test_another_table_is_refused(tmp_path):
     replicas.write_csv(tmp_path / "trainLabels.csv", ("image", "grade"), [("1_left", 0)])
     with pytest.raises(InputError, match="no column 'level'"):

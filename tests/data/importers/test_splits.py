@@ -71,6 +71,17 @@ def test_base_names_and_a_split_column_will_do(tmp_path):
     assert by_name(plan) == {"NORMAL-1-1": "train", "DRUSEN-2-1": "val"}
 
 
+def test_folders_that_disagree_are_two_images(tmp_path):
+    folder = write(tmp_path / "csv", train="filename\nx/train/NORMAL/NORMAL-4-1.png\n")
+    plan = oct_plan()
+    take_splits(plan, [folder])
+    assert by_name(plan) == {}
+    folder = write(tmp_path / "csv", train="filename\nx/test/NORMAL/NORMAL-4-1.png\n")
+    plan = oct_plan()
+    take_splits(plan, [folder])
+    assert by_name(plan) == {"NORMAL-4-1": "train"}
+
+
 def test_patients_will_do(tmp_path):
     folder = write(
         tmp_path / "csv", kaggle_train_reduce="patient_id\n1\n2\n", my_test="patient_id\n4\n"

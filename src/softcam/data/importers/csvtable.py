@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,7 +67,7 @@ def plan(root: Path, task: str) -> Plan:
     meaning = settle(RawTable(path, tuple(raw), flags), partial, require_labels=True)
     items, left_out = _items(raw, folder, meaning, home)
     boxes, bad = _boxes(home, {item.source: item for item in items}, folder)
-    items = [_with_boxes(item, boxes) for item in items]
+    items = [replace(item, boxes=tuple(boxes.get(item.source, ()))) for item in items]
     left_out += bad
     if (home / "masks").is_dir():
         left_out.append(LeftOut("masks/", "masks are not imported", problem=False))
@@ -131,7 +133,7 @@ def _items(
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     given = any(row.split for row in rows)
-    base = folder.root.relative_to(home)
+    base = Path(os.path.relpath(folder.root, home))
     for row in rows:
         what = f"{row.where}: {row.image}"
         try:
@@ -184,7 +186,7 @@ def _boxes(
             raise InputError(
                 f"{path} has no column {column!r}; it needs image, x, y, width, height."
             )
-    base = folder.root.relative_to(home)
+    base = Path(os.path.relpath(folder.root, home))
     for row in file.rows:
         what = f"{path.name} row {row.line}: {row.cells['image']}"
         source = (base / row.cells["image"]).as_posix()
@@ -202,22 +204,13 @@ def _boxes(
     return found, bad
 
 
-def _with_boxes(item: Item, boxes: dict[str, list[tuple[str, Box]]]) -> Item:
-    own = tuple(boxes.get(item.source, ()))
-    return Item(item.source, item.name, item.label, item.patient, item.split, item.flags, boxes=own)
-
-
 def _named(items: list[Item]) -> list[Item]:
     """Take the suffixes off the names where that keeps them apart."""
     stems = Counter(str(PurePosixPath(item.name).with_suffix("")) for item in items)
-    named = []
-    for item in items:
-        stem = str(PurePosixPath(item.name).with_suffix(""))
-        name = stem if stems[stem] == 1 else item.name
-        named.append(
-            Item(item.source, name, item.label, item.patient, item.split, item.flags, item.boxes)
-        )
-    return named
+    return [
+        replace(item, name=stem) if stems[stem] == 1 else item
+        for item, stem in ((item, str(PurePosixPath(item.name).with_suffix(""))) for item in items)
+    ]
 
 
 def _yaml(meaning: Meaning) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from softcam.data.csvfile import read_csv
@@ -65,7 +65,7 @@ def plan(root: Path, task: str) -> Plan:
             odd += not first.lower().endswith(".jpeg")
             items.append(Item(first, name, level, eye.group(1)))
     for name in sorted(set(found) - listed):
-        left_out += [LeftOut(file, f"{labels.name} does not list it") for file in found[name]]
+        left_out += [_unlisted(file, labels.name) for file in found[name]]
     names = _TASKS[task]["names"]
     meaning = {"task": _TASKS[task]["task"], "classes": {i: names[i] for i in range(5)}}
     if meaning["task"] == "binary":
@@ -83,6 +83,13 @@ def plan(root: Path, task: str) -> Plan:
             "onset2": {str(i): str(int(i >= 2)) for i in range(5)},
         },
     )
+
+
+def _unlisted(file: str, table: str) -> LeftOut:
+    if "test" in PurePosixPath(file).parts[:-1]:
+        reason = f"it is of the competition's test set, which {table} does not label"
+        return LeftOut(file, reason, problem=False)
+    return LeftOut(file, f"{table} does not list it")
 
 
 KAGGLE_DR = Importer(

@@ -72,13 +72,12 @@ def find_field(array: npt.NDArray[Any]) -> Field:
 
 
 def _reduced(array: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float64]:
-    """The brightest channel on the scale 0..255, averaged over blocks of pixels."""
-    grey = array.max(axis=2) if array.ndim == 3 else array
-    if grey.dtype == np.uint16:
-        grey = grey >> 8
-    # The last row and column of blocks may be partial, as Pillow averages them.
-    image = Image.fromarray(np.ascontiguousarray(grey, dtype=np.uint8))
-    return np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float64)
+    """Averages over blocks of pixels, then the brightest channel, on the scale 0..255."""
+    eight = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
+    # The last row and column of blocks may be partial: Pillow averages what there is of them.
+    image = Image.fromarray(np.ascontiguousarray(eight))
+    small = np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float64)
+    return small.max(axis=2) if small.ndim == 3 else small
 
 
 def _bright(grey: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

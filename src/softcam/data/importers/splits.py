@@ -173,14 +173,14 @@ def _key(written: str) -> str:
 def _assign(plan: Plan, published: _Published) -> None:
     """Take the splits of the tables; what they do not list is left out."""
     bases = Counter(PurePosixPath(item.name).name for item in plan.items)
-    by_base = {PurePosixPath(key).name: key for key in published.images}
+    by_base: dict[str, list[str]] = defaultdict(list)
+    for listed in published.images:
+        by_base[PurePosixPath(listed).name].append(listed)
     used: set[str] = set()
     kept: list[Item] = []
     for item in plan.items:
         base = PurePosixPath(item.name).name
-        key = item.name if item.name in published.images else None
-        if key is None and bases[base] == 1:
-            key = by_base.get(base)
+        key = _listed(item.name, by_base.get(base, []), alone=bases[base] == 1)
         split = published.images[key] if key else published.patients.get(item.patient)
         if key:
             used.add(key)
@@ -200,9 +200,22 @@ def _assign(plan: Plan, published: _Published) -> None:
     plan.items = kept
     # An image that was left out for another reason is not missing.
     others = {PurePosixPath(left.what).stem for left in plan.left_out}
-    for key in (*published.images, *published.patients):
-        if key not in used and PurePosixPath(key).name not in others:
-            plan.left_out.append(LeftOut(key, "a split table lists it, the download lacks it"))
+    for listed in (*published.images, *published.patients):
+        if listed not in used and PurePosixPath(listed).name not in others:
+            plan.left_out.append(LeftOut(listed, "a split table lists it, the download lacks it"))
+
+
+def _listed(name: str, keys: Sequence[str], *, alone: bool) -> str | None:
+    """The key of an image: one path must be the end of the other, so that folders agree.
+
+    A bare file name will do if no other image has it.
+    """
+    for key in keys:
+        if f"/{key}".endswith(f"/{name}"):
+            return key
+        if f"/{name}".endswith(f"/{key}") and (alone or "/" in key):
+            return key
+    return None
 
 
 def _contradiction(item: Item, plan: Plan, cells: dict[str, str]) -> str:
