@@ -6,7 +6,7 @@ def test_doctor_names_versions_gpu_and_decoders(softcam):
 
 
 def test_every_command_has_help_with_an_example(softcam):
-    for command in ("demo", "train", "explain", "evaluate", "doctor"):
+    for command in ("demo", "import", "train", "explain", "evaluate", "doctor"):
         result = softcam(command, "--help")
         assert result.code == 0
         assert f"softcam {command}" in result.out

@@ -15,6 +15,7 @@ from softcam.cli.doctor import doctor
 from softcam.cli.errors import run_safely
 from softcam.cli.evaluate import evaluate
 from softcam.cli.explain import explain
+from softcam.cli.import_data import import_data
 from softcam.cli.train import train
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (demo, train, explain, evaluate, doctor):
     app.command()(command)
+app.command("import")(import_data)
 
 
 def main() -> None:

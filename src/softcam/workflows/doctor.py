@@ -26,8 +26,12 @@ _CORE = (
     "safetensors",
     "matplotlib",
 )
-_INSTALL = {"bench": "make bench", "dev": "make test"}
-_EXTRAS = {"bench": ("torchcam", "pytorch_grad_cam"), "dev": ("pytest", "ruff", "mypy")}
+_INSTALL = {"bench": "make bench", "dicom": 'pip install "softcam[dicom]"', "dev": "make test"}
+_EXTRAS = {
+    "bench": ("torchcam", "pytorch_grad_cam"),
+    "dicom": ("pydicom",),
+    "dev": ("pytest", "ruff", "mypy"),
+}
 
 
 def examine() -> list[tuple[str, str, str]]:
