@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
+from PIL.Image import DecompressionBombError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from softcam.data import pillow
@@ -19,7 +20,17 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO = 0
 _DEEP = ("RGB;16", "RGBA;16", "RGBX;16")
-_BROKEN = (*pillow.BROKEN, KeyError, TypeError, AttributeError, RuntimeError, MemoryError)
+_BROKEN = (
+    *pillow.BROKEN,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    ZeroDivisionError,
+    OverflowError,
+    DecompressionBombError,
+)
 
 
 def open_page(name: str, stream: BinaryIO, frame: int | None) -> TiffImageFile:

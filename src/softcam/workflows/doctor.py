@@ -26,8 +26,18 @@ _CORE = (
     "safetensors",
     "matplotlib",
 )
-_INSTALL = {"bench": "make bench", "dev": "make test"}
-_EXTRAS = {"bench": ("torchcam", "pytorch_grad_cam"), "dev": ("pytest", "ruff", "mypy")}
+_INSTALL = {
+    "dicom": "pip install softcam[dicom]",
+    "nifti": "pip install softcam[nifti]",
+    "bench": "make bench",
+    "dev": "make test",
+}
+_EXTRAS = {
+    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
+    "nifti": ("nibabel",),
+    "bench": ("torchcam", "pytorch_grad_cam"),
+    "dev": ("pytest", "ruff", "mypy"),
+}
 
 
 def examine() -> list[tuple[str, str, str]]:
