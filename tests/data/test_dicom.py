@@ -325,6 +325,16 @@ def test_each_frame_is_found(syntax: str, tmp_path: Path) -> None:
     assert "no frame 0" in _refused(data, frame=0)
 
 
+def test_big_endian_words_hold_pairs_across_odd_frames() -> None:
+    values = _values(8, np.uint8, (4, 3, 5))
+    made = dicoms.dataset(values, frames=4)
+    made.PixelData = np.frombuffer(values.tobytes(), "<u2").astype(">u2").tobytes()
+    made["PixelData"].VR = "OW"
+    data = dicoms.save(made, uid.ExplicitVRBigEndian)
+    for i in range(4):
+        np.testing.assert_array_equal(read_dicom(data, frame=i + 1).pixels.array, values[i])
+
+
 def test_a_frame_has_its_own_rescale_window_laterality_and_place() -> None:
     values = _values(12, np.uint16, (2, 6, 5))
     made = dicoms.dataset(values, bits=12, frames=2, Laterality="L", RescaleSlope=9)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import get_expected_length, pixel_array
+from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import get_expected_length
 
 from softcam.data import codestream
 from softcam.data.dicomheader import whole as whole_number
@@ -33,6 +35,7 @@ _NATIVE = (
     uid.ExplicitVRBigEndian,
     uid.DeflatedExplicitVRLittleEndian,
 )
+_STRIPE = 1 << 20
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _IMAGE_PIXEL = (
@@ -88,7 +91,10 @@ def read_frame(
     single.NumberOfFrames = 1
     single.file_meta = dataset.file_meta
     if syntax in _NATIVE:
-        single.PixelData = _native(name, pixels, index, get_expected_length(single))
+        big = syntax == uid.ExplicitVRBigEndian
+        pairs = big and pixels.vr == "OW" and single.BitsAllocated == 8
+        length = get_expected_length(single)
+        single.PixelData = _native(name, pixels, index, length, pairs=pairs)
     else:
         _check_decoder(name, syntax)
         data = get_frame(
@@ -99,28 +105,47 @@ def read_frame(
         )
         _check_codestream(name, single, syntax, data)
         single.PixelData = encapsulate([data])
-    single["PixelData"].VR = pixels.vr
+    single["PixelData"].VR = "OW" if single.BitsAllocated == 16 else "OB"
     single.set_original_encoding(syntax.is_implicit_VR, syntax.is_little_endian)
     # An overlay may live in the bits above those stored.
-    return pixel_array(
+    values, told = get_decoder(syntax).as_array(
         single,
         index=0,
+        raw=True,
         decoding_plugin=_DECODERS.get(syntax, ""),
-        correct_unused_bits=True,
+        correct_unused_bits=True,  # type: ignore[arg-type]  # a keyword, typed as all of them
     )
+    kind = str(told["photometric_interpretation"])
+    return _to_rgb(values, kind) if kind in ("YBR_FULL", "YBR_FULL_422") else values
 
 
-def _native(name: str, pixels: PixelValue, index: int, length: int) -> bytes:
-    """A frame's bytes where they are not compressed, and a byte of padding after an odd number."""
-    pixels.stream.seek(length * index, 1)
-    # Big-endian words hold 8-bit samples in pairs: the last one may lie behind the padding.
-    data = pixels.stream.read(length + length % 2)
-    if len(data) < length:
+def _to_rgb(values: npt.NDArray[Any], kind: str) -> npt.NDArray[Any]:
+    """Convert to RGB, some rows at a time: pydicom converts by way of 32-bit numbers."""
+    out = np.empty_like(values)
+    rows = max(1, _STRIPE // values.shape[1])
+    for start in range(0, len(values), rows):
+        stripe = values[start : start + rows]
+        out[start : start + rows] = convert_color_space(stripe, kind, "RGB")
+    return out
+
+
+def _native(name: str, pixels: PixelValue, index: int, length: int, *, pairs: bool) -> bytes:
+    """A frame's bytes where they are not compressed, and a byte of padding after an odd number.
+
+    Big-endian words hold 8-bit samples in exchanged pairs, which may lie across two frames.
+    """
+    start = length * index
+    before = start % 2 if pairs else 0
+    pixels.stream.seek(start - before, 1)
+    data = pixels.stream.read(before + length + (before + length) % 2)
+    if len(data) < before + length:
         raise InputError(
-            f"{name} is truncated: its frame {index + 1} has {len(data)} of {length} bytes; copy "
-            "the file again."
+            f"{name} is truncated: its frame {index + 1} has {max(0, len(data) - before)} of "
+            f"{length} bytes; copy the file again."
         )
-    return data.ljust(length + length % 2, b"\0")
+    if pairs and len(data) % 2 == 0:
+        data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+    return data[before : before + length].ljust(length + length % 2, b"\0")
 
 
 def _check_kind(name: str, dataset: Dataset, pixels: PixelValue | None) -> PixelValue:
