@@ -227,6 +227,12 @@ def _palette(name: str, levels: npt.NDArray[Any], dataset: Dataset) -> Array:
         if data:
             descriptor = numbers(dataset, "RedPaletteColorLookupTableDescriptor", 3) or (0, 0, 0)
             _check_segments(name, data, int(descriptor[0]) or 65536, int(descriptor[2]), dataset)
+    descriptor = numbers(dataset, "RedPaletteColorLookupTableDescriptor", 3) or (0, 0, 0)
+    if descriptor[2] == 16 and dataset.original_encoding[1] is False:
+        raise InputError(  # pydicom would exchange the bytes of every colour
+            f"{name} has a big-endian palette of 16 bits, which softcam does not read; export it "
+            "as Explicit VR Little Endian."
+        )
     found = apply_color_lut(levels, dataset)
     if found.shape[1] == 4:
         return over_black(found[:, :3], found[:, 3])
