@@ -131,7 +131,7 @@ def test_an_annotated_image_that_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "images" / "a.png").write_text("not an image")
     message = _error(path)
     assert "row 2" in message
-    assert "not a PNG or JPEG" in message
+    assert "not a PNG, JPEG, TIFF" in message
 
 
 # --- masks
@@ -196,7 +196,7 @@ def test_a_mask_that_is_no_image_is_named(tmp_path: Path) -> None:
     path = _set(tmp_path)
     (tmp_path / "masks" / "spot").mkdir(parents=True)
     (tmp_path / "masks" / "spot" / "a.png").write_text("x")
-    assert "not a PNG or JPEG" in _error(path)
+    assert "not a PNG, JPEG, TIFF" in _error(path)
 
 
 def test_masks_of_images_in_sub_folders(tmp_path: Path) -> None:

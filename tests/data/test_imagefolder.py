@@ -56,5 +56,5 @@ def test_dots_in_a_name_are_no_way_out(tmp_path: Path) -> None:
 
 
 def test_images_are_known_by_their_suffix() -> None:
-    names = ("a.png", "a.JPG", "a.jpeg", "a.tif", "a", ".a.png", "png")
-    assert [is_image(Path(name)) for name in names] == [True] * 3 + [False] * 4
+    names = ("a.png", "a.JPG", "a.jpeg", "a.tif", "a.dcm", "a", ".a.png", "png")
+    assert [is_image(Path(name)) for name in names] == [True] * 5 + [False] * 3

@@ -319,13 +319,13 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
 def test_a_text_file_named_png_is_named(tmp_path: Path) -> None:
     path = tmp_path / "text.png"
     path.write_text("patient,label\n1,0\n")
-    assert "not a PNG or JPEG" in _message(path)
+    assert "not a PNG, JPEG, TIFF" in _message(path)
 
 
 def test_another_image_format_named_png_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gif.png"
     Image.fromarray(_samples(1, 8)).save(path, format="GIF")
-    assert "not a PNG or JPEG" in _message(path)
+    assert "not a PNG, JPEG, TIFF" in _message(path)
 
 
 @pytest.mark.parametrize("part", [0.2, 0.6, 0.95])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 import typer
 
@@ -35,4 +36,7 @@ def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(level=logging.WARNING, format="softcam: %(message)s", stream=sys.stderr)
     logging.getLogger("softcam").setLevel(logging.INFO)
+    # Of a DICOM file, users hear in one sentence whether it can be used, not its small faults.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
     sys.exit(run_safely(lambda: app(standalone_mode=False)))

@@ -27,7 +27,7 @@ _NO_CLASSES = {"images", "masks", "__macosx"}
 def scan_folder(folder: Path, *, require_labels: bool) -> RawTable:
     """Read a class-folder layout: `train/NORMAL/*.jpeg`, or `NORMAL/*.jpeg` without splits.
 
-    Class folders may have sub-folders. Files that are no PNG or JPEG by name are counted.
+    Class folders may have sub-folders. Files that are no image by name are counted.
 
     Args:
         folder: The folder.
@@ -58,8 +58,8 @@ def scan_folder(folder: Path, *, require_labels: bool) -> RawTable:
         found = [(image, None, "") for image in _images(folder, left)]
     if not found:
         raise InputError(
-            f"{folder} holds neither table.csv nor PNG or JPEG images in class folders; add a "
-            "table with the columns image and label, or lay the images out as "
+            f"{folder} holds neither table.csv nor PNG, JPEG, TIFF or DICOM images in class "
+            "folders; add a table with the columns image and label, or lay the images out as "
             "train/<class>/<image>."
         )
     rows = tuple(

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from softcam.data.frames import split_frame
 from softcam.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Suffixes of the files that count as images in a folder."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
+"""Suffixes of the files that count as images in a folder.
+
+NIfTI is not among them: a volume is no image until a table or a command names a slice.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class ImageFolder:
         """Find an image, checking that it is there, without opening it.
 
         Args:
-            written: Its path as a table has it, relative to the folder.
+            written: Its path as a table has it, relative to the folder; one frame of a file with
+                several as `scan.dcm#3`.
 
         Returns:
             Its name (relative to the folder, with forward slashes) and its path.
@@ -50,7 +55,8 @@ class ImageFolder:
         if "\0" in written:
             raise InputError(f"the image {written!r} has a NUL character in its name; correct it")
         joined = os.path.join(self.root, written)  # noqa: PTH118  (os.path is several times faster)
-        real = self._resolve(joined)
+        file, frame = split_frame(joined)
+        real = self._resolve(os.fspath(file))
         inside = os.path.relpath(real, self._real)
         if inside == os.pardir or inside.startswith(os.pardir + os.sep) or os.path.isabs(inside):  # noqa: PTH117
             raise InputError(
@@ -77,13 +83,15 @@ class ImageFolder:
             )
         name = os.path.normpath(written)
         if os.path.isabs(name) or name.startswith(os.pardir):  # noqa: PTH117
-            name = inside
+            name = inside if frame is None else f"{inside}#{frame}"
         name = name.replace(os.sep, "/")
         return name, self.root / name
 
     def resolve(self, path: Path) -> str:
-        """The file behind a path, links followed; alike for two names of one file."""
-        return self._resolve(str(path))
+        """The file behind a path, links followed, and its frame; alike for two names of one."""
+        file, frame = split_frame(path)
+        real = self._resolve(str(file))
+        return real if frame is None else f"{real}#{frame}"
 
     def holds(self, written: str) -> bool:
         """Whether an image of that name lies in the folder."""

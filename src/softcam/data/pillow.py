@@ -21,10 +21,12 @@ Array = npt.NDArray[np.unsignedinteger]
 FIRST_TRANSPOSED = 5
 """EXIF orientations from 5 on exchange width and height."""
 
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+"""What Pillow raises on damaged files."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 _LATE_METADATA = {b"eXIf", b"iTXt", b"zTXt", b"tEXt"}
 
 
@@ -56,11 +58,12 @@ def open_header(name: str, stream: BinaryIO, length: int) -> tuple[ImageFile.Ima
         kind, reader = "JPEG", JpegImageFile
     else:
         raise InputError(
-            f"{name} is not a PNG or JPEG image, whatever its name says; convert it to PNG."
+            f"{name} is not a PNG, JPEG, TIFF, DICOM or NIfTI image, whatever its name says; "
+            "convert it to PNG."
         )
     try:
         image = reader(stream)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise InputError(
             f"{name} has a damaged or unsupported {kind} header ({error}); copy the file again, "
             "or save it as PNG."
@@ -81,7 +84,7 @@ def orientation(image: Image, stream: BinaryIO | None = None) -> int:
         # Not PngImageFile's own method, which would decode the whole image for a missing tag.
         exif = Image.getexif(image)
         value = exif.get(_ORIENTATION, 1)
-    except _BROKEN:
+    except BROKEN:
         return 1  # viewers show an image with unreadable EXIF data as it is stored
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -110,7 +113,7 @@ def decode(
             array = _shallow(name, image, bits)
     except InputError:
         raise
-    except (*_BROKEN, MemoryError) as error:
+    except (*BROKEN, MemoryError) as error:
         raise InputError(
             f"{name} is truncated or damaged ({error}); copy the file again."
         ) from error

@@ -1,4 +1,8 @@
-"""From an image file to its pixels as displayed; PNG and JPEG, 8 and 16 bits, numpy and Pillow."""
+"""From an image file to its pixels as displayed: PNG, JPEG, TIFF, DICOM and NIfTI, 8 and 16 bits.
+
+What a file is, its first bytes say, never its name. PNG, JPEG and TIFF need numpy and Pillow only;
+DICOM and NIfTI are extras, which are imported when the first such file comes.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,27 @@ import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from softcam.data import pillow
+from softcam.data import pillow, tiff
+from softcam.data.frames import choose_frame, split_frame
 from softcam.data.pillow import Array
 from softcam.data.records import Record
 from softcam.errors import InputError
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded: they would fill the memory."""
 
-ImageSource = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic] | Dataset"
+)
 
 
 @dataclass(frozen=True)
@@ -58,33 +68,41 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read an image as a viewer displays it.
 
     EXIF orientation is applied, palettes are resolved, CMYK becomes RGB, and transparency is
-    composited over black. All 16 bits are kept. Colour profiles and gamma are not applied.
+    composited over black. All 16 bits are kept. Colour profiles and gamma are not applied. For
+    DICOM see `softcam.data.dicom.read_dicom`, for NIfTI `softcam.data.nifti`.
 
     Args:
-        source: Path of a PNG or JPEG file, the bytes of one, a PIL image, or an array: (height,
-            width), (height, width, 1), (height, width, 3) or, with alpha, (height, width, 4),
-            uint8 or uint16.
+        source: Path of a PNG, JPEG, TIFF, DICOM or NIfTI file, as `scan.dcm#3` for the third
+            frame, page or slice; the bytes of a file; a PIL image; a pydicom dataset; or an array:
+            (height, width), (height, width, 1), (height, width, 3) or, with alpha, (height, width,
+            4), uint8 or uint16.
         max_pixels: Images with more pixels are refused before they are decoded.
 
     Returns:
         Pixels in file pixels as displayed.
 
     Raises:
-        InputError: The file is missing, empty, truncated, too large, or no PNG or JPEG; or the
-            array or PIL image has a type that cannot be displayed without a choice.
+        InputError: The file is missing, empty, truncated, too large, or no image; it has several
+            frames and none was named; or the array or PIL image has a type that cannot be
+            displayed without a choice.
+        MissingExtraError: The format's extra is not installed.
     """
     if isinstance(source, np.ndarray):
         height_width = source.shape[:2]
-        _check_size("The array", height_width, max_pixels)
+        check_size("The array", height_width, max_pixels)
         return Pixels(_from_array(source))
     if isinstance(source, Image.Image):
-        _check_size("The image", source.size[::-1], max_pixels)
+        check_size("The image", source.size[::-1], max_pixels)
         return Pixels(pillow.decode("The image", source))
     if isinstance(source, bytes):
-        return _read_stream("The image", BytesIO(source), len(source), max_pixels)
-    path = Path(source)
-    with _open(path) as stream:
-        return _read_stream(str(path), stream, path.stat().st_size, max_pixels)
+        return _read_stream("The image", BytesIO(source), len(source), None, max_pixels)
+    if not isinstance(source, (str, os.PathLike)):
+        from softcam.data.dicom import read_dicom
+
+        return read_dicom(source, max_pixels=max_pixels).pixels
+    path, frame = split_frame(source)
+    with open_file(path) as stream:
+        return _read_stream(str(source), stream, path.stat().st_size, frame, max_pixels)
 
 
 def read_record(record: Record, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -110,25 +128,86 @@ def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     """Read an image's size from its header, without decoding it.
 
     Args:
-        path: Path of a PNG or JPEG file.
+        path: Path of an image file, with or without a frame, as for `read_image`.
         max_pixels: Images with more pixels are refused.
 
     Returns:
         (height, width) as displayed, after EXIF orientation.
 
     Raises:
-        InputError: The file is missing, empty, too large, or no PNG or JPEG.
+        InputError: The file is missing, empty, too large, or no image, or has several frames and
+            none was named.
+        MissingExtraError: The format's extra is not installed.
     """
-    path = Path(path)
-    with _open(path) as stream:
-        image, _ = pillow.open_header(str(path), stream, path.stat().st_size)
-        width, height = image.size
-        _check_size(str(path), (height, width), max_pixels)
-        turned = pillow.orientation(image, stream) >= pillow.FIRST_TRANSPOSED
-        return (width, height) if turned else (height, width)
+    name = str(path)
+    file, frame = split_frame(path)
+    with open_file(file) as stream:
+        size = _size(name, stream, file.stat().st_size, frame)
+    check_size(name, size, max_pixels)
+    return size
 
 
-def _open(path: Path) -> BinaryIO:
+def _size(name: str, stream: BinaryIO, length: int, frame: int | None) -> tuple[int, int]:
+    kind = _kind(stream)
+    if kind == "DICOM":
+        from softcam.data.dicom import read_dicom_header
+
+        header = read_dicom_header(stream, name=name)
+        choose_frame(name, frame, header.frames)
+        return header.size
+    if kind == "NIfTI":
+        from softcam.data import nifti
+
+        return nifti.slice_size(name, nifti.open_volume(name, stream)[0], frame)[:2]
+    if kind == "TIFF":
+        width, height = tiff.open_page(name, stream, frame).size
+        return height, width
+    image, _ = pillow.open_header(name, stream, length)
+    choose_frame(name, frame, 1)
+    width, height = image.size
+    turned = pillow.orientation(image, stream) >= pillow.FIRST_TRANSPOSED
+    return (width, height) if turned else (height, width)
+
+
+def _read_stream(
+    name: str, stream: BinaryIO, length: int, frame: int | None, max_pixels: int
+) -> Pixels:
+    kind = _kind(stream)
+    if kind == "DICOM":
+        from softcam.data.dicom import read_dicom_stream
+
+        return read_dicom_stream(name, stream, frame=frame, max_pixels=max_pixels)
+    if kind == "NIfTI":
+        from softcam.data import nifti
+
+        header, plain = nifti.open_volume(name, stream)
+        height, width, index = nifti.slice_size(name, header, frame)
+        check_size(name, (height, width), max_pixels)
+        return Pixels(nifti.read_slice(name, header, plain, index))
+    if kind == "TIFF":
+        page = tiff.open_page(name, stream, frame)
+        check_size(name, page.size[::-1], max_pixels)
+        return Pixels(tiff.decode(name, stream, page, frame))
+    image, bits = pillow.open_header(name, stream, length)
+    check_size(name, image.size[::-1], max_pixels)
+    choose_frame(name, frame, 1)
+    return Pixels(pillow.decode(name, image, bits, stream))
+
+
+def _kind(stream: BinaryIO) -> str:
+    """Tell a file's format by its first bytes; what is not recognised here goes to Pillow."""
+    head = stream.read(348)
+    stream.seek(0)
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head.startswith(tiff.MAGIC):
+        return "TIFF"
+    nifti = head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+    return "NIfTI" if nifti or head.startswith(b"\x1f\x8b") else "other"
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read, or raise an InputError that says why not."""
     try:
         return path.open("rb")
     except FileNotFoundError as error:
@@ -141,13 +220,8 @@ def _open(path: Path) -> BinaryIO:
         ) from error
 
 
-def _read_stream(name: str, stream: BinaryIO, length: int, max_pixels: int) -> Pixels:
-    image, bits = pillow.open_header(name, stream, length)
-    _check_size(name, image.size[::-1], max_pixels)
-    return Pixels(pillow.decode(name, image, bits, stream))
-
-
-def _check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
+def check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
+    """Raise an InputError if an image has more pixels than are allowed."""
     if len(size) == 2 and size[0] * size[1] > max_pixels:
         raise InputError(
             f"{name} has {size[1]} x {size[0]} px, more than the {max_pixels} px allowed; "

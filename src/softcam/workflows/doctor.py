@@ -26,10 +26,16 @@ _CORE = (
     "safetensors",
     "matplotlib",
 )
-_INSTALL = {"bench": "make bench", "dicom": 'pip install "softcam[dicom]"', "dev": "make test"}
+_INSTALL = {
+    "dicom": 'pip install "softcam[dicom]"',
+    "nifti": 'pip install "softcam[nifti]"',
+    "bench": "make bench",
+    "dev": "make test",
+}
 _EXTRAS = {
+    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
+    "nifti": ("nibabel",),
     "bench": ("torchcam", "pytorch_grad_cam"),
-    "dicom": ("pydicom",),
     "dev": ("pytest", "ruff", "mypy"),
 }
 

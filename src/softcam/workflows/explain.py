@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from softcam.data.imagefolder import is_image
 from softcam.errors import InputError
 from softcam.evidence.model import SoftCAM
 from softcam.explanation.explain import explain
 from softcam.explanation.explanation import Explanation
 from softcam.workflows.models import RunLike, load_run
 from softcam.workflows.progress import image_progress
-
-_IMAGES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def explain_files(
 
     Args:
         model: A SoftCAM, a run folder or a model file.
-        images: Files, or folders whose PNG and JPEG files are taken.
+        images: Files, or folders whose PNG, JPEG, TIFF and DICOM files (by name) are taken.
         out: Where to write.
         contrast: Draw each class against the others instead of its own evidence.
         threshold: Evidence, in logit units, from which a cell belongs to a region; half of the
@@ -117,8 +116,8 @@ def _files(images: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _IMAGES)
+        inside = sorted(p for p in path.iterdir() if is_image(p))
         if not inside:
-            problems.append(f"{path}: the folder holds no PNG or JPEG image.")
+            problems.append(f"{path}: the folder holds no PNG, JPEG, TIFF or DICOM image.")
         files += inside
     return files, problems

@@ -84,10 +84,10 @@ def test_dicom_becomes_a_png(compressed, scan, tmp_path):
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"text", "not a PNG or JPEG"),
+        (b"text", "not a PNG, JPEG"),
         (jpeg(np.zeros((9, 9), np.uint8))[:-20], "damaged"),
         (png(np.zeros((9, 9), np.uint8))[:40], "damaged"),
-        (b"\0" * 128 + b"DICM", "damaged"),
+        (b"\0" * 128 + b"DICM", "transfer syntax"),
     ],
 )
 def test_what_cannot_be_read_is_left_out_and_said(data, words, tmp_path):

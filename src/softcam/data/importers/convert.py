@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from softcam.data.importers.dicomfile import is_dicom, read_dicom
 from softcam.data.importers.plan import LeftOut, Shape
 from softcam.data.importers.retina import find_field
 from softcam.data.importers.sources import Source
@@ -24,6 +23,7 @@ MAX_BYTES = 512 << 20
 """Larger files are refused before they are read: they would fill the memory."""
 
 NO_CIRCLE = "no circle found: cropped to the bright part"
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 
 
@@ -68,7 +68,7 @@ def convert(job: Job) -> Source | LeftOut:
         digest = hashlib.sha256(data).hexdigest()
         if job.known is not None and _still_there(job, job.known, digest):
             return job.known
-        pixels = read_dicom(data) if is_dicom(data) else read_image(data)
+        pixels = read_image(data)
         written, suffix, size, crop, note = _shaped(pixels, data, job.shape)
     except InputError as error:
         return LeftOut(job.source, "the image cannot be read", str(error).rstrip("."))
@@ -129,9 +129,10 @@ def _shaped(
     side = max(width, height) if shape.rule == "longer" else min(width, height)
     whole = (0, 0, width, height)
     if shape.size is None or side <= shape.size:
-        if is_dicom(data):
-            return _png(pixels.array), ".png", (width, height), whole, ""
-        return data, ".jpg" if data.startswith(_JPEG) else ".png", (width, height), whole, ""
+        if data.startswith(_JPEG):
+            return data, ".jpg", (width, height), whole, ""
+        content = data if data.startswith(_PNG) else _png(pixels.array)
+        return content, ".png", (width, height), whole, ""
     to_width = max(1, round(width * shape.size / side))
     to_height = max(1, round(height * shape.size / side))
     content = _png(_resized(pixels.array, to_width, to_height))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from softcam.data.annotations import Box
 from softcam.data.csvfile import CsvFile, CsvRow, read_csv
-from softcam.data.importers.dicomfile import need_pydicom
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan, Shape
 from softcam.data.importers.walk import walk
 from softcam.data.labels import canonical
-from softcam.errors import InputError
+from softcam.errors import InputError, MissingExtraError
 
 NORMAL, OPACITY, OTHER = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"
 FINDING = "opacity"
@@ -37,7 +37,13 @@ def plan(root: Path, task: str) -> Plan:
         InputError: A table is missing or another one.
         MissingExtraError: pydicom is missing.
     """
-    need_pydicom()
+    try:
+        import_module("pydicom")
+    except ImportError as error:
+        raise MissingExtraError(
+            "Reading DICOM files needs pydicom, which is not installed; run: "
+            'pip install "softcam[dicom]".'
+        ) from error
     files = walk(root)
     boxes = _read(files.one(_LABELS), ("patientId", *_SIDES, "Target"))
     details = _read(files.one(_CLASSES), ("patientId", "class"))

@@ -1,0 +1,216 @@
+"""What a DICOM file says about its image: whom it shows, its identifiers, its place in space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from softcam.errors import InputError
+
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneGeometry:
+    """Where a slice lies in the patient, in millimetres of the DICOM patient system (LPS).
+
+    Attributes:
+        position: (x, y, z) of the centre of the first pixel.
+        row: Unit vector (x, y, z) along a row, with growing column number.
+        column: Unit vector (x, y, z) along a column, with growing row number.
+    """
+
+    position: tuple[float, ...]
+    row: tuple[float, ...]
+    column: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """What a DICOM file says about one of its frames. Text that is missing is empty.
+
+    Attributes:
+        patient_id: (0010,0020) Patient ID, what splits are made by.
+        study_uid: (0020,000D) Study Instance UID.
+        series_uid: (0020,000E) Series Instance UID.
+        sop_instance_uid: (0008,0018) SOP Instance UID: this very object.
+        sop_class_uid: (0008,0016) SOP Class UID: the kind of object.
+        modality: (0008,0060) Modality, such as DX, MG or OP.
+        laterality: "L", "R", "B" or "U", from the frame, the image or the series.
+        rows: Height of the stored frame in pixels.
+        columns: Width of the stored frame in pixels.
+        frames: Number of frames.
+        pixel_spacing: (between rows, between columns) in millimetres; None when unknown.
+        spacing_source: Attribute that the spacing comes from. Only PixelSpacing may be in the
+            patient; the others are at the detector or the film.
+        pixel_aspect_ratio: Height of a pixel over its width, from PixelAspectRatio or else from
+            the spacing; 1.0 when neither is given. It is told and not applied: file pixels are
+            the stored pixels.
+        plane: Where the frame lies in the patient; None for projections.
+    """
+
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    laterality: str
+    rows: int
+    columns: int
+    frames: int
+    pixel_spacing: tuple[float, float] | None
+    spacing_source: str
+    pixel_aspect_ratio: float
+    plane: PlaneGeometry | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.rows, self.columns
+
+
+def macro(dataset: Dataset, index: int, keyword: str) -> Dataset:
+    """Find a functional group of an enhanced multi-frame object.
+
+    Args:
+        dataset: The object.
+        index: The frame, counted from 0.
+        keyword: The group's sequence, such as "PixelMeasuresSequence".
+
+    Returns:
+        The frame's own item, else the one that all frames share, else an empty dataset.
+    """
+    for groups, place in (
+        ("PerFrameFunctionalGroupsSequence", index),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
+        items = dataset.get(groups) or ()
+        found = items[place].get(keyword) if place < len(items) else None
+        if found:
+            item: Dataset = found[0]
+            return item
+    return Dataset()
+
+
+def whole(name: str, dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    """Read a whole number.
+
+    Raises:
+        InputError: It is missing without a default, or no number.
+    """
+    value: Any = dataset.get(keyword)
+    if value is None or value == "":
+        value = default
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name} has no usable {keyword} in its DICOM header, so that it holds no image "
+            "softcam can show; export it again as an image."
+        ) from error
+
+
+def read_size(name: str, dataset: Dataset) -> tuple[int, int, int]:
+    """Read the rows, columns and number of frames.
+
+    Raises:
+        InputError: The object has none, or they make no sense.
+    """
+    rows, columns = whole(name, dataset, "Rows"), whole(name, dataset, "Columns")
+    frames = whole(name, dataset, "NumberOfFrames", 1) or 1
+    if min(rows, columns, frames) < 1:
+        raise InputError(
+            f"{name} says it has {frames} frame(s) of {columns} x {rows} px, which is no image; "
+            "export it again."
+        )
+    return rows, columns, frames
+
+
+def read_header(name: str, dataset: Dataset, index: int) -> DicomHeader:
+    """Read what a DICOM object says about one of its frames.
+
+    Args:
+        name: What error messages call the file.
+        dataset: The object; its pixels are not needed.
+        index: The frame, counted from 0.
+
+    Raises:
+        InputError: The object holds no image.
+    """
+    rows, columns, frames = read_size(name, dataset)
+    spacing, source = _spacing(dataset, index)
+    return DicomHeader(
+        patient_id=_text(dataset, "PatientID"),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        sop_class_uid=_text(dataset, "SOPClassUID"),
+        modality=_text(dataset, "Modality"),
+        laterality=_laterality(dataset, index),
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        pixel_spacing=spacing,
+        spacing_source=source,
+        pixel_aspect_ratio=_aspect(dataset, spacing),
+        plane=_plane(dataset, index),
+    )
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Read that many finite numbers, or None if the attribute does not hold them."""
+    value: Any = dataset.get(keyword)
+    if value is None or isinstance(value, str):
+        return None
+    try:
+        found = tuple(float(part) for part in (value if hasattr(value, "__len__") else (value,)))
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip(" \0")
+
+
+def _laterality(dataset: Dataset, index: int) -> str:
+    frame = macro(dataset, index, "FrameAnatomySequence")
+    return (
+        _text(frame, "FrameLaterality")
+        or _text(dataset, "ImageLaterality")
+        or _text(dataset, "Laterality")
+    )
+
+
+def _spacing(dataset: Dataset, index: int) -> tuple[tuple[float, float] | None, str]:
+    frame = macro(dataset, index, "PixelMeasuresSequence")
+    places = [(frame, "PixelSpacing"), *((dataset, keyword) for keyword in _SPACINGS)]
+    for place, keyword in places:
+        found = numbers(place, keyword, 2)
+        if found and min(found) > 0:
+            return (found[0], found[1]), keyword
+    return None, ""
+
+
+def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
+    ratio = numbers(dataset, "PixelAspectRatio", 2) or spacing
+    return ratio[0] / ratio[1] if ratio and min(ratio) > 0 else 1.0
+
+
+def _plane(dataset: Dataset, index: int) -> PlaneGeometry | None:
+    where = macro(dataset, index, "PlanePositionSequence")
+    turned = macro(dataset, index, "PlaneOrientationSequence")
+    position = numbers(where, "ImagePositionPatient", 3) or numbers(
+        dataset, "ImagePositionPatient", 3
+    )
+    axes = numbers(turned, "ImageOrientationPatient", 6) or numbers(
+        dataset, "ImageOrientationPatient", 6
+    )
+    if position is None or axes is None:
+        return None
+    return PlaneGeometry(position, axes[:3], axes[3:])
