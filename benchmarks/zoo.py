@@ -59,7 +59,7 @@ class Result:
     """What became of one model.
 
     `status` is exact, refused, failed or large; `in_place` tells whether a changed corner of the
-    image counts most in that corner of the map (None where nothing was rearranged to a map).
+    image counts most in that corner of the map (None where nothing was rearranged to a map, or every cell answers alike).
     """
 
     source: str
@@ -214,7 +214,8 @@ def _in_place(
     change = (features[1:] - features[0]).double().norm(dim=1).clamp_min(1e-30).log()
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     towards_right = column / (columns - 1) - row / (rows - 1)
-    return bool(((change[0] - change[1]) * towards_right).sum() > 0)
+    score = float(((change[0] - change[1]) * towards_right).mean())
+    return None if abs(score) < 1e-3 else score > 0  # some mix positions all but evenly
 
 
 def expected_refusals() -> dict[tuple[str, str], str]:
