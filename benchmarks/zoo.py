@@ -59,7 +59,8 @@ class Result:
     """What became of one model.
 
     `status` is exact, refused, failed or large; `in_place` tells whether a changed corner of the
-    image counts most in that corner of the map (None where nothing was rearranged to a map, or every cell answers alike).
+    image counts most in that corner of the map (None where nothing was rearranged to a map, or
+    every cell answers alike).
     """
 
     source: str
