@@ -8,6 +8,7 @@ from torch import nn
 
 from softcam.conversion.convert import convert
 from softcam.conversion.errors import ConversionError, Reason
+from softcam.evidence.pooled import LinearStep
 
 
 def small_vgg() -> nn.Module:
@@ -109,8 +110,9 @@ def test_new_classes_keep_the_hidden_layers(build):
     model = build()
     found = convert(model, num_classes=2)
     assert found(images(224, 224)).evidence.shape == (2, 2, 7, 7)
+    second = next(step for step in found.head.steps if isinstance(step, LinearStep))
     assert torch.equal(
-        found.head.steps[2].weight.flatten(),
+        second.weight.flatten(),
         (model.classifier[3] if hasattr(model, "classifier") else model.pre_logits.fc2)
         .weight.detach()
         .flatten(),

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from softcam.evidence.pooled import (
     PULL_LIMIT,
     DropoutStep,
-    Held,
     LinearStep,
     Step,
     multiplied_out,
@@ -20,22 +19,34 @@ from softcam.evidence.pooled import (
 
 
 class WindowStep(Step):
-    """A fully connected layer over all positions of a window.
+    """A fully connected layer over all positions of a window, one matrix for each position.
+
+    The matrices stand one after the other, (kh * kw, C, D), so that one pass over them (400 MB in
+    VGG) gives every position's part in the units, as fast as the layer itself gives their sum.
 
     Args:
-        weight: Shape (D, C, kh, kw): one matrix (D, C) for each position of the window.
+        weight: Shape (D, C, kh, kw), as of a convolution; copied into the other order.
         bias: Shape (D,), or None.
     """
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
         super().__init__()
-        self.weight = weight
+        self.window = (int(weight.shape[2]), int(weight.shape[3]))
+        matrices = weight.detach().permute(2, 3, 1, 0).flatten(0, 1).contiguous()
+        self.weight = nn.Parameter(matrices, requires_grad=weight.requires_grad)
         self.bias = bias
 
-    def hold(self, pooled: Tensor) -> Held:
-        """Give the layer for flattened windows (B, C * kh * kw)."""
-        bias = None if self.bias is None else self.bias.to(pooled.dtype)
-        return Held(matrix=self.weight.flatten(1).to(pooled.dtype), shift=bias)
+    def parts(self, windows: Tensor) -> Tensor:
+        """Compute every position's part in the units, without the bias.
+
+        Args:
+            windows: Shape (N, C, kh * kw).
+
+        Returns:
+            Shape (N, D, kh * kw).
+        """
+        weight = self.weight.to(windows.dtype)
+        return torch.bmm(windows.permute(2, 0, 1).contiguous(), weight).permute(1, 2, 0)
 
 
 class WindowedEvidence(nn.Module):
@@ -68,7 +79,7 @@ class WindowedEvidence(nn.Module):
         if not isinstance(steps[0], WindowStep) or not isinstance(steps[-1], LinearStep):
             raise ValueError("the first step must be a WindowStep and the last a LinearStep")
         self.steps = nn.ModuleList(steps)
-        self.window = tuple(int(length) for length in steps[0].weight.shape[2:])
+        self.window = steps[0].window
         self.num_outputs = int(steps[-1].weight.shape[0])
         self.slides = slides
         self.input_dropout = input_dropout
@@ -110,11 +121,11 @@ class WindowedEvidence(nn.Module):
         batch, channels = features.shape[:2]
         one_window = (rows, columns) == self.window
         if one_window:
-            windows = features.flatten(1)
+            windows = features.flatten(2)
         else:
-            columns_of_windows = F.unfold(features, self.window)
-            windows = columns_of_windows.transpose(1, 2).flatten(0, 1)
-        shares, constant = self._shares(windows, channels)
+            flat = F.unfold(features, self.window).transpose(1, 2).flatten(0, 1)
+            windows = torch.unflatten(flat, 1, (channels, -1))
+        shares, constant = self._shares(windows)
         if one_window:
             return (
                 torch.unflatten(shares, 2, self.window) * (rows * columns)
@@ -126,25 +137,21 @@ class WindowedEvidence(nn.Module):
         mean = torch.unflatten(constant, 0, (batch, count)).mean(1)
         return added * (rows * columns / count) + mean[..., None, None]
 
-    def _shares(self, windows: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-        """Split the logits of windows (N, C * P) into shares (N, K, P) and a constant (N, K)."""
-        held, vector = [], windows
-        for module in self.steps:
+    def _shares(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Split the logits of windows (N, C, P) into shares (N, K, P) and a constant (N, K)."""
+        first: WindowStep = self.steps[0]  # type: ignore[assignment]
+        units = first.parts(windows)
+        vector = units.sum(2)
+        if first.bias is not None:
+            vector = vector + first.bias.to(vector.dtype)
+        held = []
+        for module in list(self.steps)[1:]:
             step: Step = module  # type: ignore[assignment]
             held.append(step.hold(vector))
             vector = through(held[-1:], vector.unsqueeze(-1)).squeeze(-1)
-        matrix = held[0].matrix
-        assert matrix is not None
-        split = torch.unflatten(windows, 1, (channels, -1))
         if self.num_outputs <= PULL_LIMIT:
-            # One matrix per window: (N, K, D) times (D, C * P), then each position's channels.
-            behind, _ = multiplied_out(held[1:])
-            pulled = torch.matmul(behind, matrix)
-            if pulled.ndim == 2:  # no step holds factors of its own for each window
-                pulled = pulled.unsqueeze(0)
-            shares = (torch.unflatten(pulled, 2, (channels, -1)) * split.unsqueeze(1)).sum(2)
+            matrix, _ = multiplied_out(held)
+            shares = torch.matmul(matrix, units)
         else:
-            by_position = torch.unflatten(matrix, 1, (channels, -1)).permute(2, 0, 1)
-            units = torch.bmm(by_position, split.permute(2, 1, 0)).permute(2, 1, 0)
-            shares = through([step._replace(shift=None) for step in held[1:]], units)
+            shares = through([step._replace(shift=None) for step in held], units)
         return shares, vector - shares.sum(2)
