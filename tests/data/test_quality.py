@@ -17,6 +17,7 @@ from softcam.data.fingerprint import Fingerprint, fingerprint_table
 from softcam.data.hints import find_hint, in_words
 from softcam.data.phantom import draw
 from softcam.data.quality import check_patients, find_problems
+from softcam.data.readers import file_format
 from softcam.data.table import read_table
 from softcam.errors import InputError
 
@@ -212,6 +213,22 @@ def test_each_image_is_decoded_once_and_progress_is_told(data, monkeypatch):
     fingerprint_table(table, progress=lambda done, total: told.append((done, total)))
     assert read == [record.image for record in table.records]
     assert told == [(i + 1, 24) for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    "head, expected",
+    [
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"II*\0", "TIFF"),
+        (b"\0" * 128 + b"DICM", "DICOM"),
+        (b"\x1f\x8b", "NIfTI"),
+    ],
+)
+def test_a_format_is_named_by_its_first_bytes(head, expected):
+    stream = BytesIO(head)
+    assert file_format(stream) == expected
+    assert stream.tell() == 0
 
 
 def print_of(array: np.ndarray, digest: str) -> Fingerprint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from tests.system.conftest import draw_dots
+from tests.system.conftest import FAST, draw_dots
 
 
 def spoil(data):
@@ -82,3 +82,16 @@ def test_bad_input_is_one_sentence(softcam, dots, tmp_path):
     assert (done.code, done.out) == (2, "")
     assert "row 4: " in done.err
     assert "2.png is not a PNG" in done.err
+
+
+def test_train_checks_first_and_keeps_what_was_found(softcam, dots, tmp_path, caplog):
+    run = tmp_path / "run"
+    done = softcam("train", spoil(dots), "--out", run, *FAST, "--strict")
+    assert done.code == 2
+    assert "has 1 kind(s) of leak and 1 kind(s) of conflict" in done.err
+    assert not run.exists()
+    done = softcam("train", dots, "--out", run, *FAST, "--check")
+    assert done.code == 0
+    assert "leak: 1 file(s) are in more than one split" in caplog.text
+    told = json.loads((run / "quality.json").read_text())
+    assert [f["kind"] for f in told["findings"]] == ["file_across_splits", "file_labels"]

@@ -86,6 +86,23 @@ def check(
         MissingExtraError: A format's extra is not installed.
     """
     read = read_table(table, images=images, spec=dataset, seed=seed)
+    return check_read(read, show_progress=show_progress)
+
+
+def check_read(table: Table, *, show_progress: bool = False) -> Checked:
+    """Check a table that is read already, as `check` does.
+
+    Args:
+        table: The images with labels, splits and patients.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        The table and what was found.
+
+    Raises:
+        InputError: Images cannot be read; names the rows.
+        MissingExtraError: A format's extra is not installed.
+    """
     with image_progress("checking images", shown=show_progress) as told:
-        prints = fingerprint_table(read, progress=told)
-    return Checked(read, tuple(find_problems(read, prints)))
+        prints = fingerprint_table(table, progress=told)
+    return Checked(table, tuple(find_problems(table, prints)))
