@@ -11,6 +11,7 @@ import warnings
 
 import typer
 
+from softcam.cli.check import check
 from softcam.cli.demo import demo
 from softcam.cli.doctor import doctor
 from softcam.cli.errors import run_safely
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, explain, evaluate, doctor):
+for command in (demo, check, train, explain, evaluate, doctor):
     app.command()(command)
 app.command("import")(import_data)
 

@@ -64,6 +64,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="First check the table, as softcam check does.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Check, and refuse leaks and label conflicts.")
+    ] = False,
 ) -> None:
     """Train a self-explaining classifier from a table of images.
 
@@ -81,7 +87,7 @@ def train(
     }
     settings = settings_for(flags, config=config, resume=resume)
     try:
-        run = run_training(settings, resume=resume)
+        run = run_training(settings, resume=resume, check=check, strict=strict)
     except KeyboardInterrupt as error:
         raise InterruptedRunError(
             f"Go on with: softcam train --resume --out {settings.out}"

@@ -194,6 +194,19 @@ def _read_stream(
     return Pixels(pillow.decode(name, image, bits, stream))
 
 
+def file_format(stream: BinaryIO) -> str:
+    """Name a file's format by its first bytes: PNG, JPEG, TIFF, DICOM or NIfTI.
+
+    Args:
+        stream: The open file, at its start, where it is left.
+    """
+    kind = _kind(stream)
+    if kind == "other":
+        kind = "PNG" if stream.read(1) == b"\x89" else "JPEG"  # nothing else is read
+        stream.seek(0)
+    return kind
+
+
 def _kind(stream: BinaryIO) -> str:
     """Tell a file's format by its first bytes; what is not recognised here goes to Pillow."""
     head = stream.read(348)

@@ -62,6 +62,27 @@ def split_by_patient(
     return [names[chosen[place[record.patient]]] for record in records]
 
 
+def straddling(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Find the patients that are in more than one split, which leaks between them.
+
+    Args:
+        records: The images; those without a split are left out.
+
+    Returns:
+        Patient to its images, for those patients only, in order.
+    """
+    images: dict[str, list[Record]] = {}
+    for record in records:
+        if record.split is not None:
+            images.setdefault(record.patient, []).append(record)
+    return {patient: own for patient, own in images.items() if len({r.split for r in own}) > 1}
+
+
+def straddling_note(count: int) -> str:
+    """Say how many patients are in more than one split."""
+    return f"{count} patient(s) are in more than one given split, which leaks between them"
+
+
 def _shares(fractions: Mapping[str, float]) -> dict[str, float]:
     total = sum(fractions.values())
     wrong = [f for f in fractions.values() if not (math.isfinite(f) and f >= 0)]

@@ -16,7 +16,7 @@ from softcam.data.problems import Problems
 from softcam.data.records import Record, Table
 from softcam.data.rows import RawRow, RawTable, read_rows
 from softcam.data.spec import DatasetSpec, PartialSpec, merge_specs, read_spec
-from softcam.data.split import split_by_patient
+from softcam.data.split import split_by_patient, straddling, straddling_note
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -213,14 +213,10 @@ def _make_splits(records: list[Record], seed: int) -> tuple[list[Record], list[s
 
 
 def _straddling(records: Sequence[Record]) -> list[str]:
-    splits: dict[str, set[str]] = {}
-    for record in records:
-        if record.split is not None:
-            splits.setdefault(record.patient, set()).add(record.split)
-    count = sum(len(found) > 1 for found in splits.values())
+    count = len(straddling(records))
     if not count:
         return []
-    return [f"{count} patient(s) are in more than one given split, which leaks between them"]
+    return [straddling_note(count)]
 
 
 def _check_train(path: Path, records: Sequence[Record], meaning: Meaning) -> None:

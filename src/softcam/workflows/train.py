@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from softcam.data.table import read_table
 from softcam.errors import InputError
 from softcam.evidence.file import library_versions
 from softcam.evidence.model import SoftCAM
+from softcam.files import write_atomically
 from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
@@ -21,6 +23,7 @@ from softcam.training.loop import Fitted, fit
 from softcam.training.precision import choose_device
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.thresholds import choose_thresholds
+from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.inference import predict_table
 from softcam.workflows.models import new_model, preprocessing_for
@@ -29,11 +32,16 @@ from softcam.workflows.results import finish_run
 
 _LOG = logging.getLogger("softcam")
 
+QUALITY = "quality.json"
+"""What a check of the table found, in the run folder."""
+
 
 def train(
     config: TrainConfig | Mapping[str, Any],
     *,
     resume: bool = False,
+    check: bool = False,
+    strict: bool = False,
     show_progress: bool = True,
 ) -> Run:
     """Train a self-explaining model, and its black-box twin if asked.
@@ -41,6 +49,9 @@ def train(
     Args:
         config: The settings, or a mapping of them.
         resume: Go on with the unfinished run in `config.out`.
+        check: Check the table first, see `softcam.workflows.check`; what is found is logged and
+            written to `quality.json` in the run folder.
+        strict: Check, and refuse leaks and label conflicts.
         show_progress: Whether to show progress bars.
 
     Returns:
@@ -52,13 +63,17 @@ def train(
         KeyboardInterrupt: After an interruption; `resume=True` goes on.
     """
     settings = config if isinstance(config, TrainConfig) else make_config(dict(config))
-    return train_and_assess(settings, resume=resume, show_progress=show_progress)[0]
+    return train_and_assess(
+        settings, resume=resume, check=check, strict=strict, show_progress=show_progress
+    )[0]
 
 
 def train_and_assess(
     settings: TrainConfig,
     *,
     resume: bool = False,
+    check: bool = False,
+    strict: bool = False,
     title: str | None = None,
     show_progress: bool = True,
 ) -> tuple[Run, Assessment]:
@@ -67,6 +82,8 @@ def train_and_assess(
     Args:
         settings: The settings.
         resume: Go on with the unfinished run in `settings.out`.
+        check: As `train`.
+        strict: As `train`.
         title: Heading of the report.
         show_progress: Whether to show progress bars.
 
@@ -87,6 +104,9 @@ def train_and_assess(
     data = _Data.of(table, settings)
     check_folder(settings.out, resume=resume)
     choose_device(settings)
+    quality = None
+    if check or strict:
+        quality = _check(table, settings, strict=strict, show_progress=show_progress)
     datasets = data.prepare(settings, show_progress=show_progress)
     models = [(settings, new_model(settings, table, len(data.train)))]
     if settings.with_twin:
@@ -95,6 +115,8 @@ def train_and_assess(
     runs = []
     for which, model in models:
         run = start_folder(which)
+        if quality is not None and which is settings:
+            write_atomically(run.path / QUALITY, json.dumps(quality.to_json(), indent=2) + "\n")
         _train_one(which, model, data, datasets, run, show_progress=show_progress)
         runs.append(run)
     run, twin = runs[0], runs[1] if settings.with_twin else None
@@ -104,6 +126,17 @@ def train_and_assess(
         run, table, twin=twin, seed=settings.seed, title=title, show_progress=show_progress
     )
     return run, assessment
+
+
+def _check(table: Table, settings: TrainConfig, *, strict: bool, show_progress: bool) -> Checked:
+    quality = check_read(table, show_progress=show_progress)
+    for finding in quality.findings:
+        if any(finding.sentence.startswith(note) for note in table.notes):
+            continue  # logged with the notes
+        _LOG.warning("%s: %s: %s.", settings.table, finding.severity, finding.sentence)
+    if strict:
+        quality.refuse()
+    return quality
 
 
 @dataclass(frozen=True)
