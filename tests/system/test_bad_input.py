@@ -170,12 +170,11 @@ def test_a_read_only_folder_is_named(dots, softcam, tmp_path):
     [
         (("--model", "resnet_18"), "did you mean"),
         (("--model", "vit_tiny_patch16_224"), "class token"),
-        (("--model", "vgg11"), 'mode="fresh"'),
         (("--epochs", "0"), "epochs"),
         (("--size", "wide"), "size"),
         (("--weights", "gone.safetensors"), "no such weights file"),
         (("--pretrained",), "--weights"),
-        (("--stages", "9"), "choose from 1 to 4"),
+        (("--stages", "9"), "choose from [1, 2, 3, 4]"),
         (("--device", "cuda"), "--device cpu"),
     ],
 )

@@ -149,11 +149,28 @@ def _streamed(
 ) -> Iterator[Source | LeftOut]:
     waiting: deque[Future[Source | LeftOut]] = deque()
     for job in work:
-        waiting.append(pool.submit(convert, job))
+        with _interrupts_held():
+            waiting.append(pool.submit(convert, job))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a worker may be started, which then starts with it held back too.
+
+    Without this, one that is hit before it runs `_start_worker` prints a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:
