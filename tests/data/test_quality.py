@@ -272,6 +272,20 @@ def test_a_resized_recompressed_dimmed_copy_is_found(phantoms, index, scale, qua
     assert group_similar([*prints, copy]) == [[index, 40]]
 
 
+def test_photographs_of_one_camera_are_not_alike_for_the_rim_that_they_share():
+    """The edge of the field of view, with its notch, is far stronger than any vessel."""
+    generator = np.random.default_rng(2)
+    row, column = np.mgrid[:128, :160]
+    field = np.hypot(row - 64, column - 80) < 70
+    field[20:30, 125:135] = False
+    photographs = []
+    for _ in range(30):
+        smooth = Image.fromarray(generator.normal(size=(24, 30)).astype(np.float32))
+        vessels = np.asarray(smooth.resize((160, 128), Image.Resampling.BICUBIC))
+        photographs.append((field * (150 + 3 * vessels)).clip(0, 255).astype(np.uint8))
+    assert group_similar([print_of(a, str(i)) for i, a in enumerate(photographs)]) == []
+
+
 @pytest.mark.parametrize("spread", [64, 12])  # the second has many pairs that hashes let pass
 def test_many_images_are_grouped_exactly(spread):
     """Three thousand images, among them chains over the tiles that are compared at once."""

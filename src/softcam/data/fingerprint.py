@@ -29,7 +29,8 @@ FLAT = 2
 """Grey levels (of 255) from darkest to brightest, up to which an image has no contrast."""
 
 _KEPT = 8  # frequencies a side that the hash looks at
-_RADIUS = 2  # cells around a cell that its surroundings are averaged over
+_RADIUS = 2  # cells around a cell that it is judged against
+_FLOOR = 0.1  # of the whole image's spread, added to that of a cell's surroundings
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,12 @@ def _cosines() -> npt.NDArray[np.float64]:
 
 
 def fine_detail(cells: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """What sets an image apart from others of its kind: each cell less the mean of 5 x 5 around it.
+    """What sets an image apart from others of its kind: each cell against the 5 x 5 around it.
 
-    Two fundus photographs share a disc on black and two radiographs a chest; that is smooth and
-    goes. The product of two details is their correlation.
+    Two radiographs share a chest; that is smooth and goes with the mean of the surroundings. Two
+    fundus photographs share the rim of the disc, far stronger than any vessel; divided by the
+    spread of its surroundings it weighs no more than they do. The product of two details is their
+    correlation.
 
     Args:
         cells: (32, 32) thumbnail.
@@ -190,8 +193,10 @@ def fine_detail(cells: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
     """
     side = 2 * _RADIUS + 1
     padded = np.pad(cells.astype(np.float64), _RADIUS, mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, (side, side)).mean(axis=(2, 3))
-    rest = (cells - around).ravel()
+    around = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+    # The floor keeps the noise of black surroundings from counting as much as a vessel.
+    spread = around.std(axis=(2, 3)) + _FLOOR * float(cells.std()) + 1e-6
+    rest = ((cells - around.mean(axis=(2, 3))) / spread).ravel()
     rest -= rest.mean()
     length = float(np.linalg.norm(rest))
     # Rounding leaves a little where a constant image has nothing.
