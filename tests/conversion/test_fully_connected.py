@@ -8,7 +8,9 @@ from torch import nn
 
 from softcam.conversion.convert import convert
 from softcam.conversion.errors import ConversionError, Reason
-from softcam.evidence.pooled import LinearStep
+from softcam.evidence.steps import (
+    LinearStep,
+)
 
 
 def small_vgg() -> nn.Module:

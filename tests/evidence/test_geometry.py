@@ -10,7 +10,12 @@ from softcam.errors import InputError
 from softcam.evidence.geometry import ReceptiveField, map_size, receptive_field
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import SoftCAM
-from softcam.evidence.pooled import GateStep, LinearStep, NormStep, PooledEvidence
+from softcam.evidence.pooled import PooledEvidence
+from softcam.evidence.steps import (
+    GateStep,
+    LinearStep,
+    NormStep,
+)
 from softcam.evidence.windows import WindowedEvidence, WindowStep
 from tests.conftest import randomise_norms
 
@@ -437,3 +442,17 @@ def test_a_model_measures_its_backbone():
     assert model.receptive_field((30, 31)) == ReceptiveField((5, 5), (30, 31))
     with pytest.raises(InputError, match="1x1"):
         SoftCAM(nn.Conv2d(2, 8, 3), EvidenceLayer(8, 3)).receptive_field((1, 1))
+
+
+def test_a_model_whose_path_depends_on_values_is_run_instead():
+    class Choosing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+
+        def forward(self, x):
+            features = self.conv(x)
+            return features * 2 if float(features.mean()) > 100 else features
+
+    model = SoftCAM(Choosing(), EvidenceLayer(4, 2))
+    assert model.map_size((12, 20)) == (6, 10)

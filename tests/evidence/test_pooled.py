@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import softcam.evidence.pooled as pooled_module
-from softcam.evidence.pooled import (
-    PULL_LIMIT,
+from softcam.evidence.pooled import PULL_LIMIT, PooledEvidence
+from softcam.evidence.steps import (
     Apply,
     BatchNormStep,
     DropoutStep,
     GateStep,
     LinearStep,
     NormStep,
-    PooledEvidence,
     ScaleStep,
 )
 

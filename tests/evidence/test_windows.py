@@ -7,7 +7,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import softcam.evidence.windows as windows_module
-from softcam.evidence.pooled import PULL_LIMIT, DropoutStep, GateStep, LinearStep
+from softcam.evidence.pooled import PULL_LIMIT
+from softcam.evidence.steps import (
+    DropoutStep,
+    GateStep,
+    LinearStep,
+)
 from softcam.evidence.windows import WindowedEvidence, WindowStep
 
 C, HIDDEN = 3, 5

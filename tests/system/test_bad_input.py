@@ -172,6 +172,7 @@ def test_a_read_only_folder_is_named(dots, softcam, tmp_path):
         (("--model", "vit_tiny_patch16_224"), "class token"),
         (("--epochs", "0"), "epochs"),
         (("--size", "wide"), "size"),
+        (("--model", "swin_tiny_patch4_window7_224", "--size", "96"), "96x96"),
         (("--weights", "gone.safetensors"), "no such weights file"),
         (("--pretrained",), "--weights"),
         (("--stages", "9"), "choose from [1, 2, 3, 4]"),

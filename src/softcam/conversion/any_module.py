@@ -9,13 +9,8 @@ from torch import Tensor, fx, nn
 
 from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.family import Seam, Stages
-from softcam.conversion.reading import (
-    last_map,
-    layout_of_map,
-    read,
-    traced_to,
-    way_through,
-)
+from softcam.conversion.forward_pass import last_map, traced_to, way_through
+from softcam.conversion.reading import layout_of_map, read
 from softcam.conversion.seam import FeatureMaps, cut, grid_of, take_apart
 from softcam.conversion.tracing import VALUE
 from softcam.errors import InputError

@@ -19,8 +19,10 @@ from softcam.errors import InputError
 from softcam.evidence.info import Conversion, Mode, ModelInfo
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import Head, SoftCAM
-from softcam.evidence.pooled import LinearStep
 from softcam.evidence.probe import run_probe, same_output, try_probe
+from softcam.evidence.steps import (
+    LinearStep,
+)
 
 
 def convert(
@@ -144,7 +146,7 @@ def build_softcam(
         raise
     model = _placed(SoftCAM(seam.backbone, seam.head), black_box)
     model.info, evidence = _first_evidence(family, black_box, model, image_size)
-    _prove(black_box, model, evidence, part)
+    _prove(family, black_box, model, evidence, image_size, part)
     if num_outputs is not None and num_outputs != seam.head.num_outputs:
         model.head = _with_classes(seam.head, num_outputs)
         _placed(model, black_box)
@@ -223,20 +225,46 @@ def _first_evidence(
     return ModelInfo(in_chans=channels, input_size=found[0]), found[1]
 
 
+def _no_evidence(
+    family: Family,
+    black_box: nn.Module,
+    model: SoftCAM,
+    image_size: tuple[int, ...] | None,
+    part: str | None,
+) -> ConversionError:
+    """Say whether the black box takes none of the sizes, or one that its new form does not."""
+    channels, called = model.info.in_chans, type(black_box).__name__
+    for size in (image_size,) if image_size else family.input_sizes(black_box):
+        if try_probe(black_box, channels, size, part) is None:
+            continue
+        try:
+            run_probe(model, channels, size)
+        except Exception as error:  # whatever it is, it is the reason
+            return ConversionError(
+                Reason.CHANGED_LOGITS,
+                f"{called} takes an image of {'x'.join(map(str, size))} pixels and its new form "
+                f"does not ({(str(error).splitlines() or [type(error).__name__])[0][:160]})",
+                'pass mode="fresh" for a new evidence layer to be trained',
+            )
+    return ConversionError(
+        Reason.UNKNOWN_MODEL,
+        f"{called} takes no {channels}-channel image of the sizes tried, so that its logits "
+        "cannot be proved",
+        "pass image_size= with one that it takes",
+    )
+
+
 def _prove(
+    family: Family,
     black_box: nn.Module,
     model: SoftCAM,
     evidence: Tensor | None,
+    image_size: tuple[int, ...] | None,
     part: str | None,
 ) -> None:
     channels, size = model.info.in_chans, model.info.input_size
     if evidence is None:
-        raise ConversionError(
-            Reason.UNKNOWN_MODEL,
-            f"{type(black_box).__name__} takes no {channels}-channel image of the sizes tried, so "
-            "that its logits cannot be proved",
-            "pass image_size= with one that it takes",
-        )
+        raise _no_evidence(family, black_box, model, image_size, part)
     expected = run_probe(black_box, channels, size, part)
     found = evidence.mean(dim=tuple(range(2, evidence.ndim)))
     if not same_output(expected, found, tolerance=_tolerance(black_box, evidence, expected)):

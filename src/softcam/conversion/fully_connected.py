@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from softcam.evidence.layer import EvidenceLayer
-from softcam.evidence.pooled import DropoutStep, GateStep, LinearStep, Step
+from softcam.evidence.steps import (
+    DropoutStep,
+    GateStep,
+    LinearStep,
+    Step,
+)
 from softcam.evidence.windows import WindowedEvidence, WindowStep
 
 

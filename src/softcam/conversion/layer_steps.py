@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
 from softcam.conversion.tracing import VALUE
-from softcam.evidence.pooled import (
+from softcam.evidence.steps import (
     Apply,
     BatchNormStep,
     GateStep,

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from softcam.conversion.errors import ConversionError, Reason
+from softcam.conversion.forward_pass import NAME_ENDS
 from softcam.conversion.nodes import is_activation, module_of, pointwise_layer
 from softcam.conversion.reading import (
-    NAME_ENDS,
     Branch,
     Layout,
     Reading,
@@ -21,8 +21,9 @@ from softcam.conversion.reading import (
 from softcam.conversion.tracing import VALUE
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import Head
-from softcam.evidence.pooled import DropoutStep, LinearStep, PooledEvidence, Step, multiplied_out
+from softcam.evidence.pooled import PooledEvidence
 from softcam.evidence.probe import evaluating
+from softcam.evidence.steps import DropoutStep, LinearStep, Step, multiplied_out
 
 
 @dataclass(frozen=True)

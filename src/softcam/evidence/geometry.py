@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 
 from softcam.errors import InputError
 from softcam.evidence.probe import evaluating
@@ -38,7 +42,8 @@ class ReceptiveField(NamedTuple):
 def map_size(model: nn.Module, channels: int, image_size: Sequence[int]) -> tuple[int, ...]:
     """Tell the size of the evidence maps for an image size, without computing any.
 
-    Shapes alone go through the model (torch's fake tensors): no values, hardly any memory.
+    Shapes alone go through the model (torch's fake tensors): no values, hardly any memory. Only a
+    model that branches on values is run.
 
     Args:
         model: A SoftCAM.
@@ -59,6 +64,10 @@ def map_size(model: nn.Module, channels: int, image_size: Sequence[int]) -> tupl
                 (1, channels, *size), device=parameter.device, dtype=parameter.dtype
             )
             evidence: Tensor = model(image).evidence
+    except (DataDependentOutputException, DynamicOutputShapeException):
+        # Shapes that depend on values can only be computed: the exception, not the rule.
+        with evaluating(model):
+            evidence = model(torch.zeros((1, channels, *size)).to(parameter)).evidence
     except _UNUSABLE as error:
         raise _unusable(size, error) from error
     return tuple(int(length) for length in evidence.shape[2:])

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softcam.evidence.spatial import SpatialHead
+
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _DROP_CHANNELS = {1: F.dropout1d, 2: F.dropout2d, 3: F.dropout3d}
 
 
-class EvidenceLayer(nn.Module):
+class EvidenceLayer(SpatialHead):
     """A 1x1 convolution from features to one evidence map per class.
 
     Computes A = W * Z + b. It runs in float32 (float64 for float64 weights) even under autocast
@@ -35,8 +37,6 @@ class EvidenceLayer(nn.Module):
     Raises:
         ValueError: If `dims` is not 1, 2 or 3, or `dropout` is not in [0, 1).
     """
-
-    kind = "affine"
 
     def __init__(
         self,
@@ -98,29 +98,6 @@ class EvidenceLayer(nn.Module):
             given: Tensor = linear.bias  # type: ignore[assignment]
             layer.conv.bias = nn.Parameter(given.detach(), requires_grad=given.requires_grad)
         return layer
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Give every position its evidence.
-
-        Args:
-            features: Shape (B, C, ...) with `dims` spatial dimensions.
-
-        Returns:
-            Evidence of shape (B, K, ...) in float32 or float64.
-
-        Raises:
-            ValueError: If the features have another number of dimensions.
-        """
-        if features.ndim != self.dims + 2:
-            raise ValueError(
-                f"evidence layer for {self.dims}-D features expects a tensor with "
-                f"{self.dims + 2} dimensions, got shape {tuple(features.shape)}"
-            )
-        device = features.device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
-                return self._evidence(features)
-        return self._evidence(features)
 
     def _evidence(self, features: Tensor) -> Tensor:
         weight = self.conv.weight

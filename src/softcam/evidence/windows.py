@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softcam.evidence.pooled import (
-    PULL_LIMIT,
+from softcam.evidence.pooled import PULL_LIMIT
+from softcam.evidence.spatial import SpatialHead
+from softcam.evidence.steps import (
     DropoutStep,
     LinearStep,
     Step,
@@ -49,7 +50,7 @@ class WindowStep(Step):
         return torch.bmm(windows.permute(2, 0, 1).contiguous(), weight).permute(1, 2, 0)
 
 
-class WindowedEvidence(nn.Module):
+class WindowedEvidence(SpatialHead):
     """The exact share of every position in a fully connected head.
 
     The first layer reads a whole window of positions (7x7 in VGG, 6x6 in AlexNet) and gives each
@@ -63,6 +64,9 @@ class WindowedEvidence(nn.Module):
     Source: the gates are those of `PooledEvidence`; the paper's own way for VGG is new 1x1
     layers (Djoumessi and Berens, MIDL 2026, arXiv 2505.17748, Section 3).
 
+    Maps are (B, K, kh, kw) where they are pooled to one window, else (B, K, h, w) with h, w at
+    least the window's.
+
     Args:
         steps: The head's steps: first the `WindowStep`, last a `LinearStep`.
         slides: True when the window slides over larger maps, False when they are pooled to it.
@@ -70,7 +74,6 @@ class WindowedEvidence(nn.Module):
     """
 
     kind = "gated"
-    dims = 2
 
     def __init__(
         self, steps: Sequence[Step], *, slides: bool = False, input_dropout: float = 0.0
@@ -85,30 +88,6 @@ class WindowedEvidence(nn.Module):
         self.input_dropout = input_dropout
         rates = [step.p for step in steps if isinstance(step, DropoutStep)]
         self.dropout = rates[-1] if rates else 0.0
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Give every position its evidence.
-
-        Args:
-            features: Shape (B, C, h, w).
-
-        Returns:
-            Evidence in float32 or float64: (B, K, kh, kw) where maps are pooled to one window,
-            else (B, K, h, w) with h, w at least the window's.
-
-        Raises:
-            ValueError: If the features have another number of dimensions.
-        """
-        if features.ndim != self.dims + 2:
-            raise ValueError(
-                "evidence head over windows expects features of 4 dimensions, got shape "
-                f"{tuple(features.shape)}"
-            )
-        device = features.device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
-                return self._evidence(features)
-        return self._evidence(features)
 
     def _evidence(self, features: Tensor) -> Tensor:
         first: WindowStep = self.steps[0]  # type: ignore[assignment]

@@ -98,6 +98,10 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
         model = create_black_box(config.model, **common)
     else:
         model = create_model(config.model, mode=config.mode, stages=config.stages, **common)
+        try:
+            model.map_size(config.size)
+        except InputError as error:
+            raise InputError(f"size: {config.model}: {error}") from error
     info = model.info
     info.task = spec.task
     info.classes = spec.classes
