@@ -1,0 +1,1 @@
+"""Native evidence and post-hoc attributions behind one interface."""

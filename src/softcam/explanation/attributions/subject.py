@@ -1,0 +1,103 @@
+"""What is explained: a classifier, its last feature map, and its own evidence if it has any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from softcam.conversion.black_box import BlackBox
+from softcam.conversion.convert import convert
+from softcam.conversion.errors import ConversionError
+from softcam.evidence.info import ModelInfo, Task
+from softcam.evidence.layer import EvidenceLayer, StageEvidence
+from softcam.evidence.model import SoftCAM
+
+
+class _Logits(nn.Module):
+    """A SoftCAM as an ordinary classifier, which is what post-hoc methods take."""
+
+    def __init__(self, softcam: SoftCAM) -> None:
+        super().__init__()
+        self.softcam = softcam
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.softcam(x).logits
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A classifier as attribution methods see it.
+
+    Attributes:
+        name: What tables call it, such as "SoftCAM" or "Black-box twin".
+        classifier: Module from images (N, C, H, W) to logits (N, K), in eval mode.
+        info: Its classes, task and preprocessing.
+        softcam: The model whose evidence is native; None for a black box.
+        layer: Part of `classifier` that gives the last feature map (N, C, h, w); None if there
+            is no single one.
+        no_layer: Why there is none, in a sentence's words.
+        weight: The matrix (K, C) that reads the logits out of the pooled feature map, of a head
+            that is affine; else None.
+    """
+
+    name: str
+    classifier: nn.Module
+    info: ModelInfo
+    softcam: SoftCAM | None = None
+    layer: nn.Module | None = None
+    no_layer: str = ""
+    weight: Tensor | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the labels mean; classes that exclude each other where nothing else is said."""
+        return self.info.task or Task.MULTICLASS
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.classifier.parameters(), torch.empty(0)).device
+
+
+def subject_of(model: SoftCAM | BlackBox, name: str | None = None) -> Subject:
+    """Prepare a model for attribution.
+
+    The last feature layer comes from where the conversion cuts: a black box is explained in its
+    exactly converted form, whose logits are the same, so that its feature map has the shape
+    (N, C, h, w) whatever layout its backbone computes in. One that cannot be converted is
+    explained as it is, by the methods that need no feature map.
+
+    Args:
+        model: A SoftCAM, or a black box, which is copied. It is put into eval mode.
+        name: What tables call it.
+
+    Returns:
+        The subject; for a black box without native evidence.
+    """
+    if isinstance(model, SoftCAM):
+        return _of_softcam(model, name or "SoftCAM", native=True)
+    name = name or "Black-box twin"
+    try:
+        converted = convert(model.model)
+    except ConversionError as error:
+        model.eval()
+        why = str(error).rstrip(".")
+        return Subject(name, model, model.info, no_layer=why)
+    converted.info = model.info
+    return _of_softcam(converted, name, native=False)
+
+
+def _of_softcam(model: SoftCAM, name: str, *, native: bool) -> Subject:
+    model.eval()
+    softcam = model if native else None
+    classifier = _Logits(model)
+    if isinstance(model.head, StageEvidence):
+        why = "its evidence comes from several stages"
+        return Subject(name, classifier, model.info, softcam, no_layer=why)
+    weight = None
+    if isinstance(model.head, EvidenceLayer):
+        weight = model.head.conv.weight.detach().flatten(1)
+    return Subject(name, classifier, model.info, softcam, model.backbone, weight=weight)
