@@ -1,0 +1,88 @@
+"""Maps are computed once and found again by content."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from softcam.conversion.create import create_model
+from softcam.explanation.attributions.native import EVIDENCE
+from softcam.explanation.attributions.subject import subject_of
+from softcam.workflows.benchmark.maps import MapStore, subject_digest
+from softcam.workflows.benchmark.memory import PeakMemory
+
+
+@pytest.fixture
+def subject():
+    torch.manual_seed(0)
+    return subject_of(create_model("test_resnet", num_classes=2))
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
+
+
+CLASSES = np.array([1, 0, 1])
+
+
+def direct(subject, images, contrast=False):
+    with torch.no_grad():
+        evidence = subject.softcam(torch.from_numpy(images)).evidence.numpy()
+    if contrast:
+        evidence = evidence - evidence[:, ::-1]
+    return evidence[np.arange(3), CLASSES]
+
+
+def test_a_rerun_reads_the_same_maps_and_computes_none(subject, images, tmp_path):
+    store = MapStore(tmp_path)
+    first = store.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    np.testing.assert_allclose(first, direct(subject, images), rtol=1e-6)
+    again = MapStore(tmp_path)
+    second = again.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    assert np.array_equal(first, second)
+    assert not again.costs
+    assert math.isfinite(store.costs["SoftCAM", "evidence", False].median)
+
+
+def test_only_what_is_missing_is_computed(subject, images, tmp_path):
+    MapStore(tmp_path).maps(EVIDENCE, subject, images[:2], CLASSES[:2], contrast=False)
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
+    found = MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    np.testing.assert_allclose(found, direct(subject, images), rtol=1e-5, atol=1e-6)
+    assert len(list(tmp_path.rglob("*.npy"))) == 3
+
+
+def test_another_class_score_or_weight_is_another_map(subject, images, tmp_path):
+    store = MapStore(tmp_path)
+    store.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    against = store.maps(EVIDENCE, subject, images, CLASSES, contrast=True)
+    np.testing.assert_allclose(against, direct(subject, images, contrast=True), rtol=1e-5)
+    before = subject_digest(subject)
+    with torch.no_grad():
+        subject.softcam.head.conv.weight += 1
+    assert subject_digest(subject) != before
+    changed = MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    np.testing.assert_allclose(changed, direct(subject, images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00 not a map", None])
+def test_a_damaged_map_is_computed_again(subject, images, tmp_path, damage):
+    MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    for path in tmp_path.rglob("*.npy"):
+        path.write_bytes(path.read_bytes()[:-40] if damage is None else damage)
+    again = MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    np.testing.assert_allclose(again, direct(subject, images), rtol=1e-6)
+
+
+def test_without_a_folder_nothing_is_kept(subject, images):
+    store = MapStore(None)
+    maps = store.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    np.testing.assert_allclose(maps, direct(subject, images), rtol=1e-6)
+
+
+def test_memory_growth_sees_a_large_array():
+    with PeakMemory(torch.device("cpu")) as memory:
+        np.ones((64, 2**20), dtype=np.uint8)
+    assert math.isnan(memory.grown_mib) or 50 < memory.grown_mib < 400
