@@ -1,0 +1,1 @@
+"""Does the decision follow the map: what the model says when the evidence is taken away."""
