@@ -97,13 +97,14 @@ def marked(masks: Tensor) -> Tensor:
     return flat.view(torch.uint8).amax(1) > 0  # many times faster than any() on booleans
 
 
-def by_chunks(score: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Score a few images at a time, so that float64 copies stay small.
+def by_chunks(score: Callable[..., Tensor], *tensors: Tensor, exact: bool = True) -> Tensor:
+    """Score a few images at a time, so that copies stay small.
 
     Args:
-        score: Takes the tensors' chunks as (n, pixels), the first in float64, and gives values of
-            shape (n, ...).
+        score: Takes the tensors' chunks as (n, pixels) and gives values of shape (n, ...).
         tensors: Tensors of shape (N, ...), the maps first.
+        exact: Whether the chunk of maps is a float64 copy, which the score may overwrite, or what
+            was given, which it may not.
 
     Returns:
         Values of shape (N, ...).
@@ -114,22 +115,24 @@ def by_chunks(score: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     parts = []
     for start in range(0, max(1, count), step):
         maps, *others = (flat[start : start + step] for flat in flats)
-        # A convolution's output may be nowhere near float64, but the sums over it should be.
-        parts.append(score(maps.double(), *others))
+        if exact:
+            # A convolution's output may be nowhere near float64, but the sums over it should be.
+            maps = maps.to(torch.float64, copy=True)
+        parts.append(score(maps, *others))
     return torch.cat(parts)
 
 
 def unit_positive(maps: Tensor) -> Tensor:
-    """Clip negative evidence and scale every map by its own maximum.
+    """Clip negative evidence and scale every map by its own maximum, in place.
 
     Args:
-        maps: Float64 tensor of shape (n, pixels).
+        maps: Float64 tensor of shape (n, pixels), which is overwritten.
 
     Returns:
         s = relu(map) / max(relu(map)), between 0 and 1; zeros for a map without positive evidence.
     """
-    positive = maps.clamp_min(0)
+    positive = maps.clamp_min_(0)
     if not positive.numel():
         return positive
     peak = positive.amax(1, keepdim=True)
-    return positive / torch.where(peak > 0, peak, 1)
+    return positive.div_(torch.where(peak > 0, peak, 1))

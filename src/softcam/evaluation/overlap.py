@@ -177,14 +177,18 @@ def topk_intersection(maps: Tensor, masks: Tensor, k: int = 1000) -> Tensor:
     require_pair(maps, masks)
     if not len(maps):
         return torch.zeros(0, dtype=torch.float64, device=maps.device)
-    values = []
-    for flat, inside in zip(maps.detach().flatten(1), masks.flatten(1), strict=True):
-        taken = min(k, flat.numel())
-        last = flat.topk(taken, sorted=False).values.amin()
-        above, ties = inside[flat > last], inside[flat == last]
-        room = taken - above.numel()
-        values.append((above.sum() + room * ties.double().mean()) / taken)
-    return torch.stack(values).masked_fill(~marked(masks), torch.nan)
+
+    def score(values: Tensor, inside: Tensor) -> Tensor:
+        taken = min(k, values.shape[1])
+        highest, where = values.topk(taken, dim=1, sorted=False)
+        last = highest.amin(1, keepdim=True)
+        above = highest > last
+        hits = (inside.gather(1, where) & above).sum(1)
+        ties = values == last
+        share = (ties & inside).count_nonzero(dim=1).double() / ties.count_nonzero(dim=1)
+        return (hits + (taken - above.sum(1)) * share) / taken
+
+    return by_chunks(score, maps, masks, exact=False).masked_fill(~marked(masks), torch.nan)
 
 
 def _cuts(

@@ -107,7 +107,7 @@ def tile_share(maps: Tensor, tile: Tensor) -> Tensor:
     where = tile.to(maps.device).long()
     if bool(((where < 0) | (where > 3)).any()):
         raise InputError("Tiles are numbered 0 to 3, in raster order.")
-    saliency = unit_positive(maps.detach().double().flatten(1)).view(maps.shape)
+    saliency = unit_positive(maps.detach().flatten(1).to(torch.float64, copy=True)).view(maps.shape)
     rows, columns = (_in_half(side).to(maps.device) for side in maps.shape[1:])
     inside = torch.einsum("nhw,nh,nw->n", saliency, rows[where // 2], columns[where % 2])
     return inside / saliency.sum((1, 2))  # 0 / 0: no positive evidence
