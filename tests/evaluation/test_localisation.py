@@ -11,6 +11,7 @@ from softcam.errors import InputError
 from softcam.evaluation.localisation import (
     activation_precision,
     activation_sensitivity,
+    energy_inside,
     pointing_game,
     scaled_patch,
     topk_precision,
@@ -116,6 +117,37 @@ def test_all_four_agree_with_slow_loops_in_float64(case, k, patch):
     expected = [slow_topk(*pair, k, patch) for pair in pairs]
     found = topk_precision(maps, masks, k, patch)
     assert found.tolist() == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_volume_scores_as_its_slices_laid_side_by_side(name):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(4, 3, 6, 8, generator=generator)
+    masks = torch.rand(4, 3, 6, 8, generator=generator) > 0.7
+    masks[0], maps[1] = False, -maps[1].abs()
+    # Patches are cubes, so that for them slices must not touch; 1 px is the side where it is alike.
+    score = ALL[name] if name != "topk_precision" else lambda a, b: topk_precision(a, b, 2, patch=1)
+    volume, flat = score(maps, masks), score(maps.flatten(1, 2), masks.flatten(1, 2))
+    torch.testing.assert_close(volume, flat, equal_nan=True, rtol=1e-12, atol=0)
+    assert volume[0].isnan()
+
+
+def test_patches_of_a_volume_are_cubes():
+    maps, masks = torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 4, dtype=torch.bool)
+    maps[0, 0, 0, 0] = maps[0, 3, 3, 3] = 1
+    masks[0, 1, 1, 1] = True  # in the cube of the first
+    assert topk_precision(maps, masks, 1, patch=2).item() == 1
+    assert topk_precision(maps, masks, 2, patch=2).item() == 0.5
+
+
+def test_energy_on_a_structure_is_its_share_and_undefined_without_it():
+    maps = torch.tensor([[[3.0, 1.0], [-4.0, 0.0]]]).expand(3, 2, 2).clone()
+    maps[2] = -1
+    disc = torch.tensor([[[False, True], [True, False]]]).expand(3, 2, 2).clone()
+    disc[1] = False
+    found = energy_inside(maps, disc)
+    assert found[0].item() == 0.25
+    assert found[1:].isnan().all()
 
 
 def test_a_uniform_map_has_the_area_as_precision_and_sensitivity_one():

@@ -1,14 +1,13 @@
-"""Does the evidence lie on the lesion: four scores of a map against a mask, per image."""
+"""Does the evidence lie on the lesion: scores of a map against a mask, per image."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch import Tensor, linalg
 
 from softcam.errors import InputError
-
-_NAMED = 5  # so many bad images are named in an error
+from softcam.evaluation.inputs import by_chunks, marked, require_pair, unit_positive
+from softcam.evaluation.patch_hits import patch_hits
 
 
 def activation_precision(maps: Tensor, masks: Tensor) -> Tensor:
@@ -18,8 +17,9 @@ def activation_precision(maps: Tensor, masks: Tensor) -> Tensor:
     scores the area fraction of the mask.
 
     Args:
-        maps: Float tensor of shape (N, H, W), in any unit; negative values count as zero.
-        masks: Boolean tensor of shape (N, H, W), true on annotated pixels, on the same device.
+        maps: Float tensor of shape (N, H, W) or (N, D, H, W), in any unit; negative values count
+            as zero.
+        masks: Boolean tensor of the same shape, true on annotated pixels, on the same device.
 
     Returns:
         Float64 tensor of shape (N,), between 0 and 1; NaN for an empty mask or a map without
@@ -37,9 +37,36 @@ def activation_precision(maps: Tensor, masks: Tensor) -> Tensor:
         >>> activation_precision(maps, masks)
         tensor([0.5000], dtype=torch.float64)
     """
-    saliency, inside = _prepare(maps, masks)
-    precision = (saliency * inside).sum((1, 2)) / saliency.sum((1, 2))  # 0 / 0 without evidence
-    return precision.masked_fill(~inside.any(2).any(1), torch.nan)
+    require_pair(maps, masks)
+    return by_chunks(_share_inside, maps, masks)
+
+
+def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
+    """Share of the positive evidence on a structure that is no lesion: a distractor, an organ.
+
+    The formula is that of `activation_precision`; what differs is what a good value is. On a
+    distractor (a marker, an optic disc) it should be low: compare with the structure's share of
+    the area. Inside an organ it should be near 1.
+
+    Args:
+        maps: Float tensor of shape (N, H, W) or (N, D, H, W), in any unit; negative values count
+            as zero.
+        masks: Boolean tensor of the same shape, true on the structure, on the same device.
+
+    Returns:
+        Float64 tensor of shape (N,), between 0 and 1; NaN for an image without the structure or
+        a map without positive evidence.
+
+    Raises:
+        InputError: If shapes or types differ from these, or a map holds NaN or infinity.
+
+    Example:
+        >>> maps = torch.tensor([[[3.0, 1.0], [-4.0, 0.0]]])
+        >>> disc = torch.tensor([[[False, True], [True, False]]])
+        >>> energy_inside(maps, disc)
+        tensor([0.2500], dtype=torch.float64)
+    """
+    return activation_precision(maps, masks)
 
 
 def activation_sensitivity(maps: Tensor, masks: Tensor) -> Tensor:
@@ -49,8 +76,9 @@ def activation_sensitivity(maps: Tensor, masks: Tensor) -> Tensor:
     scores 1, so read it beside the precision.
 
     Args:
-        maps: Float tensor of shape (N, H, W), in any unit; negative values count as zero.
-        masks: Boolean tensor of shape (N, H, W), true on annotated pixels, on the same device.
+        maps: Float tensor of shape (N, H, W) or (N, D, H, W), in any unit; negative values count
+            as zero.
+        masks: Boolean tensor of the same shape, true on annotated pixels, on the same device.
 
     Returns:
         Float64 tensor of shape (N,), between 0 and 1; 0 for a map without positive evidence, NaN
@@ -61,18 +89,26 @@ def activation_sensitivity(maps: Tensor, masks: Tensor) -> Tensor:
 
     Source: after Djoumessi and Berens, "SoftCAM", MIDL 2026 (arXiv 2505.17748); what is computed
         is the formula above.
+
+    Example:
+        The lesion has two pixels, one at the map's maximum and one without evidence.
+
+        >>> maps = torch.tensor([[[2.0, 1.0], [-4.0, 1.0]]])
+        >>> masks = torch.tensor([[[True, False], [True, False]]])
+        >>> activation_sensitivity(maps, masks)
+        tensor([0.5000], dtype=torch.float64)
     """
-    saliency, inside = _prepare(maps, masks)
-    return (saliency * inside).sum((1, 2)) / inside.sum((1, 2))  # 0 / 0 is NaN: an empty mask
+    require_pair(maps, masks)
+    return by_chunks(_mean_inside, maps, masks)
 
 
 def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
     """Whether the map's highest pixel lies on the lesion.
 
     Args:
-        maps: Float tensor of shape (N, H, W), in any unit; among equal maxima the first in raster
-            order (row by row) counts.
-        masks: Boolean tensor of shape (N, H, W), true on annotated pixels, on the same device.
+        maps: Float tensor of shape (N, H, W) or (N, D, H, W), in any unit; among equal maxima the
+            first in raster order (row by row) counts.
+        masks: Boolean tensor of the same shape, true on annotated pixels, on the same device.
 
     Returns:
         Float64 tensor of shape (N,): 1 for a hit, 0 for a miss or a map without positive
@@ -83,16 +119,20 @@ def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
 
     Source: Zhang et al., "Top-down neural attention by excitation backprop", ECCV 2016, section
         4.1, without its tolerance of 15 pixels.
+
+    Example:
+        >>> maps = torch.tensor([[[2.0, 1.0], [-4.0, 1.0]]])
+        >>> masks = torch.tensor([[[True, False], [True, False]]])
+        >>> pointing_game(maps, masks)
+        tensor([1.], dtype=torch.float64)
     """
-    saliency, inside = _prepare(maps, masks)
-    flat = saliency.flatten(1)
-    if flat.shape[0] == 0:
-        return flat.new_zeros(0)
-    raster = torch.arange(flat.shape[1], device=flat.device)
-    peak = flat.amax(1, keepdim=True)
-    first = torch.where(flat == peak, raster, flat.shape[1]).amin(1, keepdim=True)
-    hit = inside.flatten(1).gather(1, first) & (peak > 0)
-    return hit[:, 0].double().masked_fill(~inside.flatten(1).any(1), torch.nan)
+    require_pair(maps, masks)
+    flat = maps.detach().flatten(1)
+    if not len(flat):
+        return flat.new_zeros(0, dtype=torch.float64)
+    first = flat.argmax(1, keepdim=True)  # among equal values torch gives the first
+    hit = masks.flatten(1).gather(1, first) & (flat.gather(1, first) > 0)
+    return hit[:, 0].double().masked_fill(~marked(masks), torch.nan)
 
 
 def topk_precision(maps: Tensor, masks: Tensor, k: int, patch: int = 33) -> Tensor:
@@ -102,9 +142,9 @@ def topk_precision(maps: Tensor, masks: Tensor, k: int, patch: int = 33) -> Tens
     column are cut off by the border. A patch scores its highest pixel.
 
     Args:
-        maps: Float tensor of shape (N, H, W), in any unit; only patches with positive evidence
-            are taken, among equal ones the first in raster order.
-        masks: Boolean tensor of shape (N, H, W), true on annotated pixels, on the same device.
+        maps: Float tensor of shape (N, H, W) or (N, D, H, W), in any unit; only patches with
+            positive evidence are taken, among equal ones the first in raster order.
+        masks: Boolean tensor of the same shape, true on annotated pixels, on the same device.
         k: How many patches are taken; fewer where fewer have positive evidence.
         patch: Side of a patch in pixels; see `scaled_patch` for images of another size than 512.
 
@@ -118,16 +158,16 @@ def topk_precision(maps: Tensor, masks: Tensor, k: int, patch: int = 33) -> Tens
 
     Source: after Djoumessi and Berens, "SoftCAM", MIDL 2026 (arXiv 2505.17748); what is computed
         is the rule above.
+
+    Example:
+        Of the two strongest pixels (patches of one pixel) the first lies on the lesion.
+
+        >>> maps = torch.tensor([[[2.0, 1.0], [-4.0, 0.5]]])
+        >>> masks = torch.tensor([[[True, False], [True, False]]])
+        >>> topk_precision(maps, masks, k=2, patch=1)
+        tensor([0.5000], dtype=torch.float64)
     """
-    if k < 1 or patch < 1:
-        raise InputError(f"k is {k} and patch is {patch}; both must be 1 or more.")
-    saliency, inside = _prepare(maps, masks)
-    scores = _per_patch(saliency, patch)
-    touched = _per_patch(inside.double(), patch)
-    ranked, order = scores.sort(dim=1, descending=True, stable=True)
-    taken = (ranked > 0) & (torch.arange(ranked.shape[1], device=ranked.device) < k)
-    hits = (touched.gather(1, order) * taken).sum(1)
-    return (hits / taken.sum(1)).masked_fill(~inside.any(2).any(1), torch.nan)
+    return patch_hits(maps, masks, k, patch).per_image[:, -1]
 
 
 def scaled_patch(size: int, patch: int = 33, reference: int = 512) -> int:
@@ -151,49 +191,16 @@ def scaled_patch(size: int, patch: int = 33, reference: int = 512) -> int:
     return max(1, round(patch * size / reference))
 
 
-def require_finite(maps: Tensor) -> None:
-    """Refuse maps with NaN or infinity.
-
-    Args:
-        maps: Float tensor of shape (N, H, W).
-
-    Raises:
-        InputError: Naming the images, counted from 0.
-    """
-    bad = (~torch.isfinite(maps)).flatten(1).any(1).nonzero()[:, 0].tolist()
-    if bad:
-        more = "" if len(bad) <= _NAMED else f" and {len(bad) - _NAMED} more"
-        named = ", ".join(str(index) for index in bad[:_NAMED])
-        raise InputError(
-            f"The map holds NaN or infinity for image {named}{more} (counted from 0); "
-            "check the model's output for it."
-        )
+def _share_inside(maps: Tensor, inside: Tensor) -> Tensor:
+    """Sum of s over the mask by the sum of s, (n,); the scale of s cancels."""
+    saliency = unit_positive(maps)
+    hit: Tensor = linalg.vecdot(saliency, inside.double())
+    precision = hit / saliency.sum(1)  # 0 / 0: no evidence
+    return precision.masked_fill(~marked(inside), torch.nan)
 
 
-def _prepare(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Check both tensors; give s = relu(map) / max(relu(map)) in float64 (0 where none) and M."""
-    if maps.ndim != 3 or masks.shape != maps.shape:
-        raise InputError(
-            f"Maps of shape {tuple(maps.shape)} and masks of shape {tuple(masks.shape)}; "
-            "both must be (N, H, W), one map and one mask of the same size per image."
-        )
-    if 0 in maps.shape[1:]:
-        raise InputError(f"Maps of shape {tuple(maps.shape)} have no pixels.")
-    if not maps.is_floating_point():
-        raise InputError(f"Maps are {maps.dtype}; give a floating-point type such as float32.")
-    if masks.dtype != torch.bool:
-        raise InputError(f"Masks are {masks.dtype}; give torch.bool (for example mask > 0).")
-    # A convolution's output may be nowhere near float64, but the sums over it should be.
-    values = maps.detach().double()
-    require_finite(values)
-    positive = values.clamp_min(0)
-    peak = positive.flatten(1).amax(1)[:, None, None] if len(values) else positive[:, :1, :1]
-    return positive / torch.where(peak > 0, peak, 1), masks
-
-
-def _per_patch(values: Tensor, patch: int) -> Tensor:
-    """Give the highest value of each patch, (N, patches) in raster order; border ones partial."""
-    # Not more than the image: pooling reserves its kernel beyond the border.
-    height, width = (min(patch, side) for side in values.shape[1:])
-    pooled = max_pool2d(values[:, None], (height, width), (height, width), ceil_mode=True)
-    return pooled.flatten(1)
+def _mean_inside(maps: Tensor, inside: Tensor) -> Tensor:
+    """Mean of s over the mask, (n,)."""
+    weights = inside.double()
+    hit: Tensor = linalg.vecdot(unit_positive(maps), weights)
+    return hit / weights.sum(1)  # 0 / 0: an empty mask

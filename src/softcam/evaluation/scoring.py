@@ -13,11 +13,11 @@ from torch import Tensor
 
 from softcam.errors import InputError
 from softcam.evaluation.bootstrap import Indices, Interval, bootstrap
+from softcam.evaluation.inputs import require_finite
 from softcam.evaluation.localisation import (
     activation_precision,
     activation_sensitivity,
     pointing_game,
-    require_finite,
 )
 
 LOCALISATION_NAMES: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""Does the explanation keep its own promises: sign, tiles, sums, sparsity, stability, model."""
