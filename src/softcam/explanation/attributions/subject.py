@@ -15,6 +15,19 @@ from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import SoftCAM
 
 
+class ReadOut(nn.Module):
+    """What turns the last feature map (N, C, h, w) into logits (N, K): an evidence head's mean."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Read the logits (N, K) out of features (N, C, h, w)."""
+        evidence: Tensor = self.head(features)
+        return evidence.mean(dim=(2, 3))
+
+
 class _Logits(nn.Module):
     """A SoftCAM as an ordinary classifier, which is what post-hoc methods take."""
 
@@ -39,6 +52,7 @@ class Subject:
         layer: Part of `classifier` that gives the last feature map (N, C, h, w); None if there
             is no single one.
         no_layer: Why there is none, in a sentence's words.
+        read_out: From that feature map to the logits; what `classifier` does behind `layer`.
         weight: The matrix (K, C) that reads the logits out of the pooled feature map, of a head
             that is affine; else None.
     """
@@ -49,6 +63,7 @@ class Subject:
     softcam: SoftCAM | None = None
     layer: nn.Module | None = None
     no_layer: str = ""
+    read_out: ReadOut | None = None
     weight: Tensor | None = None
 
     @property
@@ -98,6 +113,14 @@ def _of_softcam(model: SoftCAM, name: str, *, native: bool) -> Subject:
         why = "its evidence comes from several stages"
         return Subject(name, classifier, model.info, softcam, no_layer=why)
     weight = None
-    if isinstance(model.head, EvidenceLayer):
+    if isinstance(model.head, EvidenceLayer) and model.head.activation is None:
         weight = model.head.conv.weight.detach().flatten(1)
-    return Subject(name, classifier, model.info, softcam, model.backbone, weight=weight)
+    return Subject(
+        name,
+        classifier,
+        model.info,
+        softcam,
+        model.backbone,
+        read_out=ReadOut(model.head),
+        weight=weight,
+    )
