@@ -97,7 +97,7 @@ def _library(name: str) -> Any:
     """One of the grad-cam package's methods, held to its formula.
 
     Called as a whole, the package clips, scales and enlarges maps, and clears the gradients of
-    the model. A stand-in model gives it nothing to hook or clear.
+    the model. A stand-in model gives it nothing to hook or clear (and this one draws no weights).
     """
     try:
         import pytorch_grad_cam
@@ -106,7 +106,7 @@ def _library(name: str) -> Any:
             "Grad-CAM++, HiResCAM, LayerCAM and Eigen-CAM need grad-cam, which is not installed; "
             'run: pip install "softcam[benchmark]"'
         ) from error
-    return getattr(pytorch_grad_cam, name)(nn.Linear(1, 1), [])
+    return getattr(pytorch_grad_cam, name)(nn.PReLU(), [])
 
 
 def _cam_image(cam: Any, features: Tensor, gradients: Tensor | None) -> Tensor:

@@ -108,7 +108,7 @@ def subject_of(model: SoftCAM | BlackBox, name: str | None = None) -> Subject:
 def _of_softcam(model: SoftCAM, name: str, *, native: bool) -> Subject:
     model.eval()
     softcam = model if native else None
-    classifier = _Logits(model)
+    classifier = _Logits(model).eval()
     if isinstance(model.head, StageEvidence):
         why = "its evidence comes from several stages"
         return Subject(name, classifier, model.info, softcam, no_layer=why)
