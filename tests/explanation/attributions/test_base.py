@@ -76,6 +76,9 @@ def test_options_are_changed_in_a_copy():
         SMOOTH_GRAD.configured(sample=4)
     with pytest.raises(InputError, match="it has: none"):
         GRAD_CAM.configured(samples=4)
+    with pytest.raises(InputError, match="SmoothGrad: samples is 0; give at least 1"):
+        SMOOTH_GRAD.configured(samples=0)
+    assert SMOOTH_GRAD.configured(seed=0, noise=0.0).options["noise"] == 0
 
 
 def test_images_of_another_shape_are_refused(softcam, images):

@@ -15,16 +15,16 @@ def subject(softcam):
 
 
 def test_random_maps_are_as_coarse_as_told_and_in_zero_to_one(subject, images):
-    maps = RANDOM.configured(stride=5)(subject, images, [0])
+    maps = RANDOM.configured(cell=5)(subject, images, [0])
     assert maps.shape == (2, 1, 3, 4)
-    many = RANDOM.configured(stride=1)(subject, images, [0])
+    many = RANDOM.configured(cell=1)(subject, images, [0])
     assert many.shape == (2, 1, 12, 16)
     assert many.min() >= 0 and many.max() < 1
     assert many.mean().item() == pytest.approx(0.5, abs=0.06)
 
 
 def test_random_maps_belong_to_the_image_and_the_seed(subject, images):
-    method = RANDOM.configured(stride=4)
+    method = RANDOM.configured(cell=4)
     both = method(subject, images, [0])
     assert not torch.equal(both[0], both[1])
     assert torch.equal(both.flip(0), method(subject, images.flip(0), [0]))
@@ -37,9 +37,6 @@ def test_the_uniform_map_is_one_everywhere(subject, images):
 
 def test_edges_are_the_sobel_magnitude_of_the_luma(subject, images):
     grey = np.tensordot([0.299, 0.587, 0.114], images.numpy(), axes=(0, 1))
-    expected = np.hypot(
-        ndimage.sobel(grey, axis=1, mode="nearest"), ndimage.sobel(grey, axis=2, mode="nearest")
-    )
     expected = [
         np.hypot(*(ndimage.sobel(one, axis=a, mode="nearest") for a in (0, 1))) for one in grey
     ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import timm
 import torch
 import torchvision
+from torch import nn
 
 from softcam.conversion.black_box import BlackBox
+from softcam.conversion.convert import convert
 from softcam.errors import InputError
 from softcam.evidence.info import ModelInfo
 from softcam.explanation.attributions.gradients import GRADIENT, GUIDED_BACKPROP
@@ -23,7 +26,7 @@ QUICK = {
     "integrated-gradients": {"steps": 6},
     "occlusion": {"window": 0.5, "stride": 0.25},
     "rise": {"masks": 20, "cells": 3, "batch_size": 8},
-    "random": {"stride": 4},
+    "random": {"cell": 4},
 }
 EVERY = [pytest.param(METHODS[name].configured(**QUICK.get(name, {})), id=name) for name in METHODS]
 
@@ -132,49 +135,79 @@ def test_a_gpu_gives_the_same_maps(each, four):
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
 
 
+def small_vgg() -> torchvision.models.VGG:
+    """A VGG in shape, with few channels."""
+    features = torchvision.models.vgg.make_layers([4, "M", 8, "M", 8, "M", 8, "M", 16, "M"])
+    model = torchvision.models.VGG(features)
+    model.classifier = nn.Sequential(
+        *(nn.Linear(16 * 49, 24), nn.ReLU(True), nn.Dropout(0.5)),
+        *(nn.Linear(24, 24), nn.ReLU(True), nn.Dropout(0.5)),
+        nn.Linear(24, 3),
+    )
+    return model
+
+
 STOCK = {
     "timm resnet18": lambda: timm.create_model("resnet18", num_classes=3),
     "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=3),
-    "torchvision vgg11": lambda: torchvision.models.vgg11(num_classes=3),
+    "torchvision vgg": small_vgg,
     "timm mobilenetv3": lambda: timm.create_model("mobilenetv3_small_050", num_classes=3),
     "timm convnext": lambda: timm.create_model("convnext_atto", num_classes=3),
 }
 LINEAR = ("timm resnet18", "torchvision resnet18")
 
 
+def stock_images(name: str) -> torch.Tensor:
+    side = 224 if "vgg" in name else 64
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_twins_are_explained_from_the_conversion_s_seam(name):
     torch.manual_seed(0)
     subject = subject_of(BlackBox(STOCK[name](), info=ModelInfo()))
-    side = 224 if "vgg" in name else 64
-    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     refused = {each.name for each in METHODS.values() if each.refusal(subject)}
     expected = {"evidence"} if name in LINEAR else {"evidence", "cam"}
     if "convnext" in name:
         expected |= {"guided-backprop", "guided-grad-cam"}
     assert refused == expected
-    wanted = {"grad-cam", "grad-cam++", "hirescam", "layer-cam", "eigen-cam", "gradient"}
-    for each in methods(sorted((wanted | {"guided-backprop", "guided-grad-cam"}) - refused)):
+    images = stock_images(name)
+    coarse = {"grad-cam", "grad-cam++", "hirescam", "layer-cam", "eigen-cam"}
+    fine = {"gradient", "guided-backprop", "guided-grad-cam"}
+    for each in methods(sorted((coarse | fine) - refused)):
         maps = each(subject, images, [0, 2], contrast=True)
-        assert maps.isfinite().all() and (maps.shape[2] < side) == ("features" in each.needs[:1])
+        assert maps.isfinite().all() and maps.shape[:2] == (1, 2)
+        assert (maps.shape[2:] == images.shape[2:]) is (each.name in fine)
 
 
-@pytest.mark.parametrize("name", ["timm resnet18", "torchvision resnet18", "torchvision vgg11"])
-def test_guided_backprop_of_the_converted_form_is_the_black_box_s(name):
-    """The conversion keeps the ReLU modules, reused and in-place ones too."""
+@pytest.mark.parametrize("name", ["timm resnet18", "torchvision resnet18", "torchvision vgg"])
+def test_guided_backprop_of_a_twin_is_the_black_box_s(name):
+    """Whatever its conversion makes of the ReLU modules, reused and in-place ones too."""
     from captum.attr import GuidedBackprop
 
     torch.manual_seed(0)
     model = STOCK[name]().eval()
-    side = 224 if "vgg" in name else 64
-    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    expected = GuidedBackprop(model).attribute(images.clone().requires_grad_(), target=1)
-    subject = subject_of(BlackBox(model, info=ModelInfo()))
+    images = stock_images(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = GuidedBackprop(model).attribute(images.clone().requires_grad_(), target=1)
+    subject = subject_of(BlackBox(model, info=ModelInfo()).train())
     found = GUIDED_BACKPROP(subject, images, [1])[0, 0]
     plain = GRADIENT(subject, images, [1])[0, 0]
-    largest = expected.abs().max()
+    largest = expected.abs().max().item()
     torch.testing.assert_close(found, expected[0].sum(dim=0), rtol=1e-3, atol=1e-4 * largest)
     assert (found - plain).abs().max() > 0.1 * found.abs().max()
+    assert model.training
+
+
+def test_a_softcam_that_reads_gates_off_its_relus_has_no_guided_backprop():
+    torch.manual_seed(0)
+    subject = subject_of(convert(small_vgg()))
+    assert "the head of SoftCAM reads gates off them" in GUIDED_BACKPROP.refusal(subject)
+    of_resnet = subject_of(convert(STOCK["torchvision resnet18"]()))
+    assert GUIDED_BACKPROP.refusal(of_resnet) is None
+    images = stock_images("torchvision resnet18")
+    assert GUIDED_BACKPROP(of_resnet, images, [1]).isfinite().all()
 
 
 def test_methods_are_found_by_name_and_by_group():
@@ -193,5 +226,5 @@ def test_methods_are_found_by_name_and_by_group():
 def test_a_name_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(InputError, match="no attribution method 'gradcam'; there are: evidence, "):
         method("gradcam")
-    with pytest.raises(InputError, match="'quick'; there are: .*, and the groups all, fast"):
+    with pytest.raises(InputError, match=r"'quick'; there are: .*, and the groups all, fast"):
         methods(["grad-cam", "quick"])

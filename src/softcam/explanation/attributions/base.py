@@ -67,8 +67,13 @@ class Attribution:
             return (
                 f"{self.label} needs a linear head behind an average pool; {subject.name} has none"
             )
-        if need == "relu" and not any(isinstance(m, nn.ReLU) for m in subject.classifier.modules()):
-            return f"{self.label} changes the gradient of ReLU modules; {subject.name} has none"
+        if need == "relu":
+            module = subject.as_trained
+            changes = f"{self.label} changes the gradient of ReLU modules"
+            if module is None:
+                return f"{changes}; the head of {subject.name} reads gates off them"
+            if not any(isinstance(part, nn.ReLU) for part in module.modules()):
+                return f"{changes}; {subject.name} has none"
         return None
 
     def configured(self, **options: Any) -> Attribution:
@@ -81,11 +86,14 @@ class Attribution:
             The method with these.
 
         Raises:
-            InputError: If the method has no such option.
+            InputError: If the method has no such option, or a count is not positive.
         """
         if unknown := sorted(set(options) - set(self.options)):
             known = ", ".join(self.options) or "none"
             raise InputError(f"{self.label} has no option {unknown[0]!r}; it has: {known}.")
+        for name, value in options.items():
+            if name != "seed" and isinstance(self.options[name], int) and value < 1:
+                raise InputError(f"{self.label}: {name} is {value}; give at least 1.")
         return replace(self, options={**self.options, **options})
 
     def __call__(

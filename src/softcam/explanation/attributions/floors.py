@@ -16,9 +16,9 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def _random(
-    subject: Subject, images: Tensor, classes: Tensor, *, contrast: bool, stride: int, seed: int
+    subject: Subject, images: Tensor, classes: Tensor, *, contrast: bool, cell: int, seed: int
 ) -> Tensor:
-    height, width = (-(-side // stride) for side in images.shape[2:])
+    height, width = (-(-side // cell) for side in images.shape[2:])
     maps = []
     for image in images.float().cpu().numpy():
         # The image's own bytes are its seed, so that it has the same map in every batch.
@@ -51,8 +51,8 @@ RANDOM = Attribution(
     signed=False,
     compute=_random,
     by_class=False,
-    options={"stride": 32, "seed": 0},
-    source="Uniform noise in cells of `stride` pixels, seeded by the image's content",
+    options={"cell": 32, "seed": 0},
+    source="Uniform noise in cells of `cell` pixels, seeded by the image's content",
 )
 UNIFORM = Attribution(
     "uniform",

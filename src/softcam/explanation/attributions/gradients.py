@@ -20,6 +20,7 @@ from softcam.errors import InputError
 from softcam.explanation.attributions.base import Attribution, class_scores
 from softcam.explanation.attributions.class_activation import GRAD_CAM
 from softcam.explanation.attributions.subject import Subject
+from softcam.explanation.predictor import evaluating
 
 
 class _Score(nn.Module):
@@ -131,10 +132,12 @@ def _integrated_gradients(
 def _guided_backprop(
     subject: Subject, images: Tensor, classes: Tensor, *, contrast: bool, channels: str
 ) -> Tensor:
-    method = GuidedBackprop(_Score(subject.classifier, contrast=contrast))
+    module = subject.as_trained
+    assert module is not None  # `Attribution.refusal` has seen to it
+    method = GuidedBackprop(_Score(module, contrast=contrast))
 
     def attribute(batch: Tensor, chosen: Tensor) -> Tensor:
-        with warnings.catch_warnings():
+        with evaluating(module), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
             found: Tensor = method.attribute(
                 batch.clone().requires_grad_(), additional_forward_args=chosen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class Subject:
         read_out: From that feature map to the logits; what `classifier` does behind `layer`.
         weight: The matrix (K, C) that reads the logits out of the pooled feature map, of a head
             that is affine; else None.
+        stock: The black box itself, for methods that change how its modules compute; its logits
+            are the classifier's.
     """
 
     name: str
@@ -65,11 +67,27 @@ class Subject:
     no_layer: str = ""
     read_out: ReadOut | None = None
     weight: Tensor | None = None
+    stock: nn.Module | None = None
 
     @property
     def task(self) -> Task:
         """What the labels mean; classes that exclude each other where nothing else is said."""
         return self.info.task or Task.MULTICLASS
+
+    @property
+    def as_trained(self) -> nn.Module | None:
+        """The classifier in which each ReLU module does what it did in training, or None.
+
+        The evidence of a gated head reads its gates off its activations, so that in a SoftCAM
+        with one those are no longer steps on the way from image to logit.
+        """
+        if self.stock is not None:
+            return self.stock
+        head = None if self.read_out is None else self.read_out.head
+        gated = getattr(head, "kind", "affine") == "gated"
+        if gated and any(isinstance(part, nn.ReLU) for part in (head or self.classifier).modules()):
+            return None
+        return self.classifier
 
     @property
     def device(self) -> torch.device:
@@ -102,7 +120,7 @@ def subject_of(model: SoftCAM | BlackBox, name: str | None = None) -> Subject:
         why = str(error).rstrip(".")
         return Subject(name, model, model.info, no_layer=why)
     converted.info = model.info
-    return _of_softcam(converted, name, native=False)
+    return replace(_of_softcam(converted, name, native=False), stock=model)
 
 
 def _of_softcam(model: SoftCAM, name: str, *, native: bool) -> Subject:
