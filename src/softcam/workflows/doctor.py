@@ -29,13 +29,15 @@ _CORE = (
 _INSTALL = {
     "dicom": 'pip install "softcam[dicom]"',
     "nifti": 'pip install "softcam[nifti]"',
+    "benchmark": 'pip install "softcam[benchmark]"',
     "bench": "make bench",
     "dev": "make test",
 }
 _EXTRAS = {
     "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
     "nifti": ("nibabel",),
-    "bench": ("torchcam", "pytorch_grad_cam"),
+    "benchmark": ("pytorch_grad_cam",),
+    "bench": ("torchcam",),
     "dev": ("pytest", "ruff", "mypy"),
 }
 
