@@ -71,6 +71,8 @@ class MethodRow:
             from the cache.
         peak_mib: Largest growth of memory while its maps were computed, in MiB; NaN if unknown.
         flags: Sentences on what is wrong with it, such as surviving random weights.
+        floor: Whether its maps know nothing of the model, such as a uniform map or the image's
+            edges, so that the others must beat it; figures draw it in grey.
     """
 
     method: Method
@@ -81,6 +83,7 @@ class MethodRow:
     seconds: float = float("nan")
     peak_mib: float = float("nan")
     flags: tuple[str, ...] = ()
+    floor: bool = False
 
 
 @dataclass(frozen=True)

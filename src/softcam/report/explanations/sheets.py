@@ -1,0 +1,360 @@
+"""The tables of a benchmark's report as plain text cells, before any file format."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
+
+from softcam.evaluation.bootstrap import Interval
+from softcam.evaluation.explanations.measures import Group, Measure
+from softcam.evaluation.explanations.result import ExplanationBenchmark, Method, MethodRow
+
+GROUPS: dict[Group, str] = {
+    "localisation": "Is the map right? Localisation",
+    "faithfulness": "Is it the reason? Faithfulness",
+    "consistency": "Does it hold together? Consistency",
+}
+"""Groups of measures and the questions that they answer, in the order shown."""
+
+_ARROW: dict[bool | None, Literal["↑", "↓", ""]] = {True: "↑", False: "↓", None: ""}
+_FEW = 6  # names that are listed before they are counted
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column.
+
+    Attributes:
+        label: What it is called.
+        arrow: Which way is better; empty for neither.
+        meaning: What it is, in one line; empty where the label says it.
+    """
+
+    label: str
+    arrow: Literal["↑", "↓", ""] = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell.
+
+    Attributes:
+        text: A number or words.
+        span: Its interval in brackets; empty without one.
+        best: Whether to set it in bold.
+        numeric: Whether it stands to the right.
+    """
+
+    text: str
+    span: str = ""
+    best: bool = False
+    numeric: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.span}" if self.span else self.text
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table.
+
+    Attributes:
+        name: What it is about.
+        cells: One for each head.
+        subject: The model that the method explains; empty where lines are not methods.
+        kind: The reference, a floor that knows nothing of the model, or neither.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    subject: str = ""
+    kind: Literal["reference", "floor", ""] = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table.
+
+    Attributes:
+        key: Its anchor.
+        title: Its heading.
+        caption: How it was measured and how it is read, in sentences.
+        corner: Head of the names.
+        heads: Heads of the other columns.
+        lines: Its lines.
+    """
+
+    key: str
+    title: str
+    caption: str
+    corner: str
+    heads: tuple[Head, ...]
+    lines: tuple[Line, ...]
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with fixed digits, or with a power of ten where they would hide it.
+
+    Args:
+        value: Any number; NaN gives "n/a".
+        digits: Digits behind the point.
+    """
+    if math.isnan(value):
+        return "n/a"
+    size = abs(value)
+    if math.isinf(value) or size >= 10_000 or 0 < size < 0.5 * 10**-digits:
+        return f"{value:.2g}"
+    return f"{value:.{digits}f}"
+
+
+def span(interval: Interval) -> str:
+    """Write an interval's ends as ``[0.21, 0.30]``, with a third digit where two look the same."""
+    if math.isnan(interval.value):
+        return ""
+    if math.isnan(interval.low):
+        return "[n/a]"
+    digits = 2 if f"{interval.low:.2f}" != f"{interval.high:.2f}" else 3
+    return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def short_name(method: Method) -> str:
+    """Name a method without its subject."""
+    return method.label if method.map == "-" else f"{method.label}, {method.map}"
+
+
+def best_of(result: ExplanationBenchmark, key: str) -> set[Method]:
+    """Tell which methods may be the best in a measure.
+
+    Args:
+        result: What was found.
+        key: The measure's key.
+
+    Returns:
+        The methods of the best rank, and those whose rank's interval reaches it: all methods see
+        the same resampled patients, so that this is a paired comparison. Floors can be among
+        them. Empty for measures that are not ranked.
+    """
+    ranks = {row.method: row.ranks[key] for row in result.rows if key in row.ranks}
+    known = {method: rank for method, rank in ranks.items() if not math.isnan(rank.value)}
+    if len(known) < 2:
+        return set()
+    first = min(rank.value for rank in known.values())
+    return {
+        method for method, rank in known.items() if rank.value == first or rank.low <= first
+    }
+
+
+def overview(result: ExplanationBenchmark) -> Sheet:
+    """Give the mean ranks of every method, the best first."""
+    groups = [g for g in GROUPS if any(_ranked(m) and m.group == g for m in result.measures())]
+    columns: list[str | None] = [*groups, None] if len(groups) > 1 else [*groups]
+    columns = columns or [None]
+
+    def place(row: MethodRow) -> float:
+        rank = result.mean_rank(row)
+        return math.inf if math.isnan(rank) else rank
+
+    lines = [
+        _line(
+            result,
+            row,
+            [Cell(number(result.mean_rank(row, group), 2)) for group in columns],
+        )
+        for row in sorted(result.rows, key=place)
+    ]
+    return Sheet(
+        "overview",
+        "Mean ranks",
+        f"Mean rank of each of {len(lines)} methods over the measures that rank it, 1 the best, "
+        "sorted by the last column. Every measure counts the same, so that a group with more "
+        "measures weighs more in the last column.",
+        "Method",
+        tuple(
+            Head("All" if group is None else group.capitalize(), "↓") for group in columns
+        ),
+        tuple(lines),
+    )
+
+
+def group_sheets(result: ExplanationBenchmark) -> list[Sheet]:
+    """Give one table for each group that was measured: methods in lines, measures in columns."""
+    sheets = []
+    for group, title in GROUPS.items():
+        measures = [measure for measure in result.measures() if measure.group == group]
+        if not measures:
+            continue
+        best = {measure.key: best_of(result, measure.key) for measure in measures}
+        ranked = any(_ranked(measure) for measure in measures)
+        lines = []
+        for row in result.rows:
+            cells = [_measured(row, measure, best[measure.key]) for measure in measures]
+            if ranked:
+                cells.append(Cell(number(result.mean_rank(row, group), 2)))
+            lines.append(_line(result, row, cells))
+        heads = [Head(m.label, _ARROW[m.higher_is_better], m.meaning) for m in measures]
+        if ranked:
+            heads.append(Head("Mean rank", "↓", f"mean of the ranks in {group}, 1 the best"))
+        caption = f"{how_measured(result)} {_LEGEND}"
+        sheets.append(Sheet(group, title, caption, "Method", tuple(heads), tuple(lines)))
+    return sheets
+
+
+_LEGEND = (
+    "An arrow says which way is better. Bold is the best mean and every method whose rank's "
+    "interval reaches the first place; n/a is undefined."
+)
+
+
+def how_measured(result: ExplanationBenchmark) -> str:
+    """Say in a sentence what the means and intervals are of."""
+    patients = len({case.patient for case in result.cases})
+    draws = result.settings.get("resamples")
+    often = f" with {draws} resamples" if draws else ""
+    return (
+        f"Means over {_count(len(result.cases), 'case')} (an image and a class) of "
+        f"{_count(patients, 'patient')}, with 95 % intervals from a bootstrap over patients"
+        f"{often}."
+    )
+
+
+def answers_sheet(result: ExplanationBenchmark) -> Sheet | None:
+    """Give how well every subject classifies; None if that is not known."""
+    if not result.answers:
+        return None
+    lines = tuple(
+        Line(
+            answer.subject,
+            tuple(
+                Cell(number(value.value), span(value)) for value in (answer.auc, answer.accuracy)
+            ),
+        )
+        for answer in result.answers
+    )
+    return Sheet(
+        "answers",
+        "Is the answer right?",
+        "Classification on the same images, with 95 % intervals from a bootstrap over patients. "
+        "A good map of a worse model is worth less.",
+        "Model",
+        (Head("AUC", "↑"), Head("Accuracy", "↑")),
+        lines,
+    )
+
+
+def cost_sheet(result: ExplanationBenchmark) -> Sheet:
+    """Give time and memory of every method."""
+    lines = [
+        _line(result, row, [Cell(_significant(row.seconds)), Cell(_significant(row.peak_mib))])
+        for row in result.rows
+    ]
+    return Sheet(
+        "cost",
+        "Time and memory",
+        "Seconds per map, the median over batches, and the largest growth of memory meanwhile. "
+        "Maps that all came from a store of earlier ones have no time.",
+        "Method",
+        (Head("Seconds per map", "↓"), Head("Memory, MiB", "↓")),
+        tuple(lines),
+    )
+
+
+def undefined_sheet(result: ExplanationBenchmark) -> Sheet | None:
+    """Give the cases without a value, measure by measure; None if there are none."""
+    lines = []
+    for measure in result.measures():
+        counted: defaultdict[int, list[str]] = defaultdict(list)
+        for row in result.rows:
+            counted[row.undefined.get(measure.key, 0)].append(str(row.method))
+        if set(counted) != {0}:
+            lines.append(Line(measure.label, (Cell(_in_words(counted), numeric=False),)))
+    if not lines:
+        return None
+    return Sheet(
+        "undefined",
+        "Cases without a value",
+        f"Of {_count(len(result.cases), 'case')}. They are left out of the mean of that method; "
+        "differences use the cases that both methods have.",
+        "Measure",
+        (Head("Cases without a value"),),
+        tuple(lines),
+    )
+
+
+def skipped_sheet(result: ExplanationBenchmark) -> Sheet | None:
+    """Give the methods that could not be used; None if all could."""
+    if not result.skipped:
+        return None
+    return Sheet(
+        "skipped",
+        "Methods left out",
+        "What could not explain which model, and why.",
+        "Method",
+        (Head("Model"), Head("Why")),
+        tuple(
+            Line(one.label, (Cell(one.subject, numeric=False), Cell(one.why, numeric=False)))
+            for one in result.skipped
+        ),
+    )
+
+
+def flags(result: ExplanationBenchmark) -> list[str]:
+    """Give what is wrong with a method, as one sentence for each."""
+    return [f"{row.method}: {flag}" for row in result.rows for flag in row.flags]
+
+
+def sheets(result: ExplanationBenchmark) -> list[Sheet]:
+    """Give all tables, in the order shown."""
+    given = [
+        answers_sheet(result),
+        overview(result),
+        *group_sheets(result),
+        cost_sheet(result),
+        undefined_sheet(result),
+        skipped_sheet(result),
+    ]
+    return [sheet for sheet in given if sheet is not None]
+
+
+def _ranked(measure: Measure) -> bool:
+    return measure.higher_is_better is not None
+
+
+def _measured(row: MethodRow, measure: Measure, best: set[Method]) -> Cell:
+    found = row.means.get(measure.key)
+    if found is None:
+        return Cell("n/a")
+    return Cell(number(found.value), span(found), row.method in best)
+
+
+def _line(result: ExplanationBenchmark, row: MethodRow, cells: list[Cell]) -> Line:
+    kind: Literal["reference", "floor", ""] = "floor" if row.floor else ""
+    if row.method == result.reference:
+        kind = "reference"
+    return Line(short_name(row.method), tuple(cells), row.method.subject, kind)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _significant(value: float) -> str:
+    if math.isnan(value):
+        return "n/a"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _in_words(counted: dict[int, list[str]]) -> str:
+    """Say counts by name, the commonest first and without its names."""
+    order = sorted(counted, key=lambda count: (-len(counted[count]), count))
+    if len(order) == 1:
+        return f"{order[0]} for every method"
+    parts = [f"{order[0]} for most methods"]
+    for count in order[1:]:
+        names = counted[count]
+        listed = "; ".join(names[:_FEW])
+        more = f"; and {len(names) - _FEW} more" if len(names) > _FEW else ""
+        parts.append(f"{count} for {listed}{more}")
+    return ". ".join(parts)
