@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, max_pool3d
 
 from softcam.errors import InputError
-from softcam.evaluation.localisation import require_finite
+from softcam.evaluation.inputs import require_finite
 
 _CHUNK = 32  # maps looked at together, so that memory does not grow with their number
 

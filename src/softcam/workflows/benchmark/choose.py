@@ -59,6 +59,19 @@ class CaseBatch:
     organs: npt.NDArray[np.bool_]
     geometries: tuple[Geometry, ...]
 
+    def take(self, places: npt.NDArray[np.intp]) -> CaseBatch:
+        """Keep some of the cases, by their places in the batch."""
+        return CaseBatch(
+            self.rows[places],
+            self.pixels[places],
+            self.classes[places],
+            self.present[places],
+            self.lesions[places],
+            self.distractors[places],
+            self.organs[places],
+            tuple(self.geometries[place] for place in places.tolist()),
+        )
+
 
 def choose(table: Table, info: ModelInfo, *, limit: int, seed: int) -> Chosen:
     """Choose images, and the class that each is explained for.

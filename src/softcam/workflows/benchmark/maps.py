@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import time
 from dataclasses import dataclass, field
@@ -13,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from softcam.errors import InputError
 from softcam.explanation.attributions.base import Attribution
 from softcam.explanation.attributions.subject import Subject
-from softcam.files import write_atomically
 from softcam.workflows.benchmark.memory import PeakMemory
+from softcam.workflows.benchmark.store import ArrayStore, digest_of, missing_rows
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,23 +48,24 @@ def subject_digest(subject: Subject) -> str:
     Returns:
         A hexadecimal digest.
     """
-    digest = hashlib.blake2b(repr(subject.classifier).encode(), digest_size=16)
+    parts: list[str | npt.NDArray[np.generic]] = [repr(subject.classifier)]
     for name, value in sorted(subject.classifier.state_dict().items()):
-        array = value.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        digest.update(array.view(torch.uint8).numpy().data if array.ndim else array.numpy().data)
-    return digest.hexdigest()
+        array = value.detach().cpu()
+        # numpy has no bfloat16; its bits are as good.
+        bits = array.view(torch.int16) if array.dtype == torch.bfloat16 else array
+        parts += [f"{name} {array.dtype}", bits.numpy()]
+    return digest_of(*parts)
 
 
 class MapStore:
-    """Computes maps, or reads them from a folder where they were computed before.
+    """Computes maps, or reads them from where they were kept.
 
     Args:
-        folder: Where maps are kept; None to keep none. Its files may be deleted at any time.
+        folder: Where maps are kept; None to keep none.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+        self.arrays = ArrayStore(folder)
         self._digests: dict[int, tuple[Subject, str]] = {}
         self.costs: dict[tuple[str, str, bool], Cost] = {}
 
@@ -92,20 +90,33 @@ class MapStore:
         Returns:
             Float32 maps (B, h, w) at the method's own resolution.
         """
-        paths = [
-            self._path(attribution, subject, image, int(index), contrast)
-            for image, index in zip(pixels, classes, strict=True)
-        ]
-        known = [_read(path) for path in paths]
-        missing = [row for row, values in enumerate(known) if values is None]
-        if missing:
+        keys = self.keys(attribution, subject, pixels, classes, contrast=contrast)
+        known = [self.arrays.read(key, ndim=2, dtype=np.float32) for key in keys]
+        if missing := missing_rows(known):
             computed = self._compute(
                 attribution, subject, pixels[missing], classes[missing], contrast
             )
             for row, values in zip(missing, computed, strict=True):
                 known[row] = values
-                _write(paths[row], values)
+                self.arrays.write(keys[row], values)
         return np.stack([values for values in known if values is not None])
+
+    def keys(
+        self,
+        attribution: Attribution,
+        subject: Subject,
+        pixels: Floats,
+        classes: npt.NDArray[np.int64],
+        *,
+        contrast: bool,
+    ) -> list[str]:
+        """Identify maps by all that they depend on: method, options, model, image and class."""
+        what = [_VERSION, attribution.name, repr(sorted(attribution.options.items()))]
+        what.append(self._digest(subject))
+        return [
+            digest_of(*what, *([str(index), str(contrast)] if attribution.by_class else []), image)
+            for image, index in zip(pixels, classes.tolist(), strict=True)
+        ]
 
     def _compute(
         self,
@@ -129,56 +140,9 @@ class MapStore:
         cost.peak_mib = float(np.fmax(cost.peak_mib, memory.grown_mib))
         return values
 
-    def _path(
-        self,
-        attribution: Attribution,
-        subject: Subject,
-        image: Floats,
-        class_index: int,
-        contrast: bool,
-    ) -> Path | None:
-        if self._folder is None:
-            return None
-        # What knows no class or no model is computed once for all of them.
-        what = [_VERSION, attribution.name, repr(sorted(attribution.options.items()))]
-        if attribution.by_class:
-            what += [str(class_index), str(contrast)]
-        what.append(self._digest(subject))
-        digest = hashlib.blake2b("\n".join(what).encode(), digest_size=16)
-        digest.update(f"{image.shape}".encode())
-        digest.update(np.ascontiguousarray(image).data)
-        name = digest.hexdigest()
-        return self._folder / name[:2] / f"{name}.npy"
-
     def _digest(self, subject: Subject) -> str:
         known = self._digests.get(id(subject))
         if known is None:
             # The subject is held, so that its id is not given to another.
             known = self._digests[id(subject)] = (subject, subject_digest(subject))
         return known[1]
-
-
-def _read(path: Path | None) -> Floats | None:
-    """A stored map, or None; a damaged file is computed again."""
-    if path is None or not path.is_file():
-        return None
-    try:
-        values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    whole = isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 2
-    return values if whole else None
-
-
-def _write(path: Path | None, values: Floats) -> None:
-    if path is None:
-        return
-    stream = io.BytesIO()
-    np.save(stream, values, allow_pickle=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot keep maps here ({error.strerror}); choose another --cache."
-        ) from error
-    write_atomically(path, stream.getvalue())

@@ -1,0 +1,123 @@
+"""What a benchmark of explanations allows to conclude, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from softcam.evaluation.explanations.measures import MEASURE
+from softcam.evaluation.explanations.result import Answer, Method, MethodRow
+from softcam.evaluation.explanations.shortcut import Shortcut
+
+SAME_MAP = ("cam", "grad-cam", "hirescam", "evidence")
+"""Methods that give one map, up to an additive constant and a scale, behind an affine head."""
+
+_HEADLINES = ("activation_precision", "pointing_game", "deletion_auc")
+
+
+def conclude(
+    rows: Sequence[MethodRow],
+    reference: Method,
+    affine: Mapping[str, bool],
+    agreements: Mapping[str, float],
+    answers: Sequence[Answer] = (),
+    shortcuts: Sequence[tuple[Shortcut, str]] = (),
+) -> tuple[str, ...]:
+    """Say in sentences what the numbers allow, and what they do not.
+
+    Args:
+        rows: The methods' rows.
+        reference: The method that the others are compared with.
+        affine: Subject to whether its head is affine behind the average pool.
+        agreements: Subject to the lowest rank correlation measured among its methods of
+            `SAME_MAP`, over images.
+        answers: Classification of the subjects.
+        shortcuts: What was found of each distractor, with the class asked about.
+
+    Returns:
+        Sentences.
+    """
+    sentences: list[str] = []
+    sentences += _answers(answers)
+    sentences += _by_construction(rows, affine, agreements)
+    sentences += _comparisons(rows, reference)
+    sentences += _chance(rows, reference)
+    sentences += [found.sentence(name) for found, name in shortcuts]
+    sentences += [flag for row in rows for flag in row.flags]
+    return tuple(sentences)
+
+
+def _answers(answers: Sequence[Answer]) -> list[str]:
+    known = [answer for answer in answers if not math.isnan(answer.auc.value)]
+    if not known:
+        return []
+    listed = "; ".join(f"{answer.subject} {answer.auc.format()}" for answer in known)
+    return [f"AUC on these images: {listed}. A map of a model that answers worse is worth less."]
+
+
+def _by_construction(
+    rows: Sequence[MethodRow], affine: Mapping[str, bool], agreements: Mapping[str, float]
+) -> list[str]:
+    sentences = []
+    for subject, is_affine in affine.items():
+        mine = [row.method for row in rows if row.method.subject == subject]
+        same = list(dict.fromkeys(m.label for m in mine if m.name in SAME_MAP))
+        if is_affine and len(same) > 1:
+            text = (
+                f"{subject} reads its logits linearly out of the averaged features, so "
+                f"{', '.join(same[:-1])} and {same[-1]} of its last feature map are the same map "
+                "by construction, up to a constant and a scale: they say the same about "
+                "where, and differ in a measure only through what the constant moves across zero"
+            )
+            if subject in agreements and not math.isnan(agreements[subject]):
+                text += f" (lowest rank correlation here: {agreements[subject]:.4f})"
+            sentences.append(text + ".")
+    return sentences
+
+
+def _comparisons(rows: Sequence[MethodRow], reference: Method) -> list[str]:
+    """For each headline measure: which methods the reference beats, and which beat it."""
+    sentences = []
+    for key in _HEADLINES:
+        measure = MEASURE[key]
+        better: list[str] = []
+        worse: list[str] = []
+        open_: list[str] = []
+        for row in rows:
+            if row.method == reference or key not in row.differences:
+                continue
+            gap = row.differences[key]
+            if math.isnan(gap.low):
+                continue
+            sign = 1 if measure.higher_is_better else -1
+            ends = sorted((sign * gap.low, sign * gap.high))
+            (better if ends[0] > 0 else worse if ends[1] < 0 else open_).append(str(row.method))
+        if not (better or worse or open_):
+            continue
+        parts = [f"better than {_listed(better)}" if better else "better than none"]
+        parts.append(f"worse than {_listed(worse)}" if worse else "worse than none")
+        if open_:
+            parts.append(f"not told apart from {len(open_)} other(s)")
+        sentences.append(f"{measure.label}: {reference} is {', '.join(parts)}.")
+    return sentences
+
+
+def _chance(rows: Sequence[MethodRow], reference: Method) -> list[str]:
+    tests = sum(
+        not math.isnan(gap.low)
+        for row in rows
+        if row.method != reference
+        for key, gap in row.differences.items()
+        if MEASURE[key].higher_is_better is not None
+    )
+    if tests < 20:
+        return []
+    return [
+        f"{tests} differences are given, each with a 95 % interval of its own: about "
+        f"{round(tests * 0.05)} would exclude zero by chance alone if nothing differed."
+    ]
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more
