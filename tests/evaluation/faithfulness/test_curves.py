@@ -88,6 +88,20 @@ def test_known_logits_of_the_untouched_image_are_not_computed_again(network, ima
     assert torch.equal(found.logits[:, place], known)
 
 
+def test_a_curve_of_known_logits_takes_no_forward_pass(images, maps):
+    known = torch.randn(7, 4, dtype=torch.float64)
+    curve = deletion(
+        lambda batch: pytest.fail("a forward pass"),
+        images,
+        maps,
+        patch=4,
+        baseline=Constant(),
+        steps=[],
+        untouched=known,
+    )
+    assert torch.equal(curve.logits[:, 0], known)
+
+
 def test_equal_steps_are_computed_once(network, images, maps):
     passes = []
 

@@ -95,9 +95,9 @@ def logit_agreement(
         return baseline(batch, patch)
 
     def change(batch: Tensor, filling: Tensor, numbers: Tensor, copies: Tensor) -> Tensor:
-        here = labels[numbers.to(labels.device)].to(batch.device)
+        here = labels[numbers].to(batch.device)
         # Copy 0 replaces nothing: no pixel has the number -2.
-        wanted = torch.where(copies == 0, -2, copies - 1)
+        wanted = torch.where(copies == 0, -2, copies - 1).to(batch.device)
         return replace(batch, here == wanted.view(-1, *[1] * (here.ndim - 1)), filling)
 
     logits = packed_logits(

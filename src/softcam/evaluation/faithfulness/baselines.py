@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv2d, conv3d, pad
 
 from softcam.errors import InputError
-from softcam.evaluation.faithfulness.patches import Raster, spread
+from softcam.evaluation.faithfulness.patches import Raster
 
 _REACH = 4.0  # standard deviations after which the Gaussian is cut off
 
@@ -128,7 +128,7 @@ class LocalMean:
         pixels = _patch_sums(torch.ones_like(images[:1, :1], dtype=torch.float64), patch)
         means = (_with_neighbours(sums) - sums) / (_with_neighbours(pixels) - pixels)
         values = means.flatten(1).to(images.dtype)
-        return spread(values, raster.numbers(images.device)).view_as(images)
+        return raster.spread(values).view_as(images)
 
 
 def _patch_sums(values: Tensor, patch: int) -> Tensor:
