@@ -53,6 +53,9 @@ def logit_agreement(
     receptive field that reaches beyond, or a map that is no decomposition, lowers it. The drop is
     that of the class's own logit: for a contrast map let `classify` give contrasted logits.
 
+    `captum.metrics.infidelity` compares attributions with drops too, by their squared difference;
+    ranks need no common unit, so that maps of different methods can be put side by side.
+
     Args:
         classify: Gives logits (B, K) for normalised images (B, C, H, W) or (B, C, D, H, W); runs
             in inference mode.
