@@ -71,11 +71,12 @@ def packed_logits(
             numbers = jobs // copies
             rows = numbers - (read - len(held))
             changed = change(held[rows], prepared[rows], numbers, jobs % copies)
-            found = classify(changed)
-            if found.ndim != 2 or len(found) != len(jobs):
+            found: object = classify(changed)  # a SoftCAM would give an Output
+            if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(jobs):
+                given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
                 raise InputError(
-                    f"The classifier gives {tuple(found.shape)} for {len(jobs)} images; it must "
-                    "give logits of shape (B, K)."
+                    f"The classifier gives {given} for {len(jobs)} images; it must give logits of "
+                    "shape (B, K), such as lambda batch: model(batch).logits."
                 )
             if not done:
                 dtype = torch.promote_types(found.dtype, torch.float32)
