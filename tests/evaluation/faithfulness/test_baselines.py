@@ -65,6 +65,7 @@ def test_a_constant_is_one_colour_in_the_images_type():
     assert found.dtype == torch.float64
     assert found.shape == (2, 3, 1, 1, 1)
     assert found[1].flatten().tolist() == [1.0, 2.0, -3.0]
+    assert torch.equal(Constant([1.0, 2.0, -3.0])(images, patch=2), found)
     assert Constant(0.5)(images, patch=2).unique().tolist() == [0.5]
 
 

@@ -88,6 +88,43 @@ def test_known_logits_of_the_untouched_image_are_not_computed_again(network, ima
     assert torch.equal(found.logits[:, place], known)
 
 
+def test_exact_local_evidence_loses_the_most_at_every_step_and_shows_the_most():
+    features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU()).requires_grad_(False)
+    weight = torch.randn(8)
+
+    def evidence(batch):
+        return torch.einsum("c,bchw->bhw", weight, features(batch))
+
+    def classify(batch):
+        return evidence(batch).mean((1, 2))[:, None]
+
+    images = torch.randn(6, 3, 20, 20)
+    own = evidence(images).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    settings = {"patch": 4, "baseline": Constant(), "steps": range(1, 25)}
+    # Every replaced patch has the same evidence, so that no other order can take more away.
+    others = [own.roll(1, 0), torch.randn(6, 20, 20), -own, torch.zeros_like(own)]
+    for run, sign in ((deletion, 1), (insertion, -1)):
+        best = run(classify, images, own, **settings).logits * sign
+        for maps in others:
+            other = run(classify, images, maps, **settings).logits * sign
+            assert (best <= other + 1e-5).all()
+            assert (best < other - 1e-2).any()
+
+
+def test_a_curve_of_known_logits_takes_no_forward_pass(images, maps):
+    known = torch.randn(7, 4, dtype=torch.float64)
+    curve = deletion(
+        lambda batch: pytest.fail("a forward pass"),
+        images,
+        maps,
+        patch=4,
+        baseline=Constant(),
+        steps=[],
+        untouched=known,
+    )
+    assert torch.equal(curve.logits[:, 0], known)
+
+
 def test_equal_steps_are_computed_once(network, images, maps):
     passes = []
 

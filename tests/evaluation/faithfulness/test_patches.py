@@ -14,7 +14,6 @@ from softcam.evaluation.faithfulness.patches import (
     patch_peaks,
     patch_ranks,
     replace,
-    spread,
 )
 from softcam.evaluation.localisation import topk_precision
 from tests.evaluation.faithfulness import slow
@@ -46,13 +45,13 @@ def test_order_ranks_and_pixels_agree_with_slow_loops(shape, patch, seed):
         assert torch.equal(numbers == number, inside)
         assert torch.equal(numbers[raster.slices(number)].unique(), torch.tensor([number]))
         assert numbers[raster.slices(number)].numel() == len(group)
-    assert torch.equal(spread(ranks, numbers), ranks[:, numbers.flatten()].view(maps.shape))
+    assert torch.equal(raster.spread(ranks), ranks[:, numbers.flatten()].view(maps.shape))
 
 
 def test_the_first_positive_patches_are_those_of_topk_precision():
     maps = torch.randn(20, 9, 14).round(decimals=1)
     for k in (1, 3, 6):
-        taken = spread(patch_ranks(patch_order(maps, 4)) < k, Raster((9, 14), 4).numbers())
+        taken = Raster((9, 14), 4).spread(patch_ranks(patch_order(maps, 4)) < k)
         assert topk_precision(maps, taken, k, patch=4).tolist() == [1.0] * 20
         assert (topk_precision(maps, ~taken, k, patch=4) == 0).all()
 

@@ -53,6 +53,9 @@ def logit_agreement(
     receptive field that reaches beyond, or a map that is no decomposition, lowers it. The drop is
     that of the class's own logit: for a contrast map let `classify` give contrasted logits.
 
+    `captum.metrics.infidelity` compares attributions with drops too, by their squared difference;
+    ranks need no common unit, so that maps of different methods can be put side by side.
+
     Args:
         classify: Gives logits (B, K) for normalised images (B, C, H, W) or (B, C, D, H, W); runs
             in inference mode.
@@ -95,9 +98,9 @@ def logit_agreement(
         return baseline(batch, patch)
 
     def change(batch: Tensor, filling: Tensor, numbers: Tensor, copies: Tensor) -> Tensor:
-        here = labels[numbers.to(labels.device)].to(batch.device)
+        here = labels[numbers].to(batch.device)
         # Copy 0 replaces nothing: no pixel has the number -2.
-        wanted = torch.where(copies == 0, -2, copies - 1)
+        wanted = torch.where(copies == 0, -2, copies - 1).to(batch.device)
         return replace(batch, here == wanted.view(-1, *[1] * (here.ndim - 1)), filling)
 
     logits = packed_logits(

@@ -8,6 +8,7 @@ than one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv2d, conv3d, pad
 
 from softcam.errors import InputError
-from softcam.evaluation.faithfulness.patches import Raster, spread
+from softcam.evaluation.faithfulness.patches import Raster
 
 _REACH = 4.0  # standard deviations after which the Gaussian is cut off
 
@@ -42,7 +43,7 @@ class Constant:
         [0.5, -1.0]
     """
 
-    values: float | tuple[float, ...] = 0.0
+    values: float | Sequence[float] = 0.0
 
     def __call__(self, images: Tensor, patch: int) -> Tensor:
         """Give the colour, shape (B, C, 1, 1), or with one more 1 for volumes.
@@ -51,7 +52,8 @@ class Constant:
             InputError: If there is not one value per channel.
         """
         channels = images.shape[1]
-        values = self.values if isinstance(self.values, tuple) else (self.values,) * channels
+        given = self.values
+        values = list(given) if isinstance(given, Sequence) else [given] * channels
         if len(values) != channels:
             raise InputError(
                 f"The baseline has {len(values)} values for images with {channels} channels; "
@@ -128,7 +130,7 @@ class LocalMean:
         pixels = _patch_sums(torch.ones_like(images[:1, :1], dtype=torch.float64), patch)
         means = (_with_neighbours(sums) - sums) / (_with_neighbours(pixels) - pixels)
         values = means.flatten(1).to(images.dtype)
-        return spread(values, raster.numbers(images.device)).view_as(images)
+        return raster.spread(values).view_as(images)
 
 
 def _patch_sums(values: Tensor, patch: int) -> Tensor:

@@ -20,7 +20,6 @@ from softcam.evaluation.faithfulness.patches import (
     patch_order,
     patch_ranks,
     replace,
-    spread,
 )
 
 Kind = Literal["deletion", "insertion"]
@@ -210,20 +209,15 @@ def _curve(
             "be (N, K)."
         )
     asked = sorted(set(counts) - ({whole} if untouched is not None else set()))
-    on_device: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
+    limits = torch.tensor(asked, dtype=ranks.dtype, device=ranks.device)
 
     def prepare(batch: Tensor) -> Tensor:
         check_images(batch, raster)
         return baseline(batch, patch)
 
     def change(batch: Tensor, filling: Tensor, rows: Tensor, copies: Tensor) -> Tensor:
-        device = batch.device
-        if device not in on_device:
-            limits = torch.tensor(asked, dtype=ranks.dtype, device=device)
-            on_device[device] = ranks.to(device), limits, raster.numbers(device)
-        places, limits, pixels = on_device[device]
-        first = places[rows] < limits[copies, None]
-        return replace(batch, spread(first if kind == "deletion" else ~first, pixels), filling)
+        first = (ranks[rows] < limits[copies, None]).to(batch.device)
+        return replace(batch, raster.spread(first if kind == "deletion" else ~first), filling)
 
     logits = packed_logits(
         classify,

@@ -39,7 +39,7 @@ def packed_logits(
         prepare: Called once per image with images (B, C, ...); answers with B rows of whatever
             `change` needs, such as a baseline.
         change: Called with images, prepared rows, image numbers (B,) from 0 and copy numbers
-            (B,) below S; answers with the B copies. It may write into the images it is given.
+            (B,) below S, both on the CPU; answers with the B copies.
 
     Returns:
         Logits of shape (N, S, K), on the CPU, in the classifier's type, at least float32.
@@ -50,7 +50,9 @@ def packed_logits(
     """
     if batch_size < 1:
         raise InputError(f"The batch size is {batch_size}; it must be 1 or more.")
-    source = _source(images, max(1, batch_size // max(1, copies)))
+    if copies == 0:
+        return torch.empty(count, 0, 0)
+    source = _source(images, max(1, batch_size // copies))
     total, done, read = count * copies, 0, 0
     logits = held = prepared = torch.empty(0)
     with torch.inference_mode():
@@ -65,15 +67,16 @@ def packed_logits(
                     for old, more in ((held, new), (prepared, prepare(new)))
                 )
                 read += len(new)
-            jobs = torch.arange(done, min(done + batch_size, total), device=held.device)
+            jobs = torch.arange(done, min(done + batch_size, total))
             numbers = jobs // copies
             rows = numbers - (read - len(held))
             changed = change(held[rows], prepared[rows], numbers, jobs % copies)
-            found = classify(changed)
-            if found.ndim != 2 or len(found) != len(jobs):
+            found: object = classify(changed)  # a SoftCAM would give an Output
+            if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(jobs):
+                given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
                 raise InputError(
-                    f"The classifier gives {tuple(found.shape)} for {len(jobs)} images; it must "
-                    "give logits of shape (B, K)."
+                    f"The classifier gives {given} for {len(jobs)} images; it must give logits of "
+                    "shape (B, K), such as lambda batch: model(batch).logits."
                 )
             if not done:
                 dtype = torch.promote_types(found.dtype, torch.float32)

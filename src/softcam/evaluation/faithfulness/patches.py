@@ -73,6 +73,21 @@ class Raster:
             numbers = numbers[..., None] * patches + along
         return numbers
 
+    def spread(self, values: Tensor) -> Tensor:
+        """Give each pixel the value of its patch.
+
+        Args:
+            values: Tensor of shape (B, P).
+
+        Returns:
+            Tensor of shape (B, H, W) or (B, D, H, W), contiguous.
+        """
+        spread = values.reshape(-1, *self.grid)
+        for axis in range(len(self.shape), 0, -1):  # rows last: they are copied whole
+            side = self.shape[axis - 1]
+            spread = spread.repeat_interleave(min(self.patch, side), axis).narrow(axis, 0, side)
+        return spread.contiguous()
+
     def slices(self, number: int) -> tuple[slice, ...]:
         """Give the pixels of one patch.
 
@@ -180,19 +195,6 @@ def patch_ranks(order: Tensor) -> Tensor:
     """
     places = torch.arange(order.shape[1], dtype=torch.int32, device=order.device)
     return torch.empty_like(order, dtype=torch.int32).scatter_(1, order, places.expand_as(order))
-
-
-def spread(values: Tensor, numbers: Tensor) -> Tensor:
-    """Give each pixel the value of its patch.
-
-    Args:
-        values: Tensor of shape (B, P).
-        numbers: Int64 tensor of shape (H, W) or (D, H, W): the pixels' patches.
-
-    Returns:
-        Tensor of shape (B, H, W) or (B, D, H, W).
-    """
-    return values.index_select(1, numbers.flatten()).view(len(values), *numbers.shape)
 
 
 def replace(images: Tensor, replaced: Tensor, baseline: Tensor) -> Tensor:
