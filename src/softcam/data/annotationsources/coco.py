@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from softcam.data.annotationsources.found import Found, Regions, box_inside, polygon_inside
 from softcam.data.annotationsources.images import Images
@@ -200,7 +200,7 @@ def _by_id(
     return found
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[_Id]:
     return isinstance(value, str) or type(value) is int
 
 

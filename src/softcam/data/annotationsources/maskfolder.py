@@ -11,6 +11,8 @@ from softcam.data.problems import Problems
 from softcam.data.readers import image_size
 from softcam.errors import InputError
 
+_EXAMPLE = "image.jpg.png"
+
 
 def find_masks(folder: Path, images: Images, found: Found) -> None:
     """Find the mask files of images; their pixels are not read.
@@ -53,19 +55,18 @@ def find_masks(folder: Path, images: Images, found: Found) -> None:
         )
     found.masks.update(masks)
     if strangers:
-        found.notes.append(
-            f"{len(strangers)} mask(s) belong to images that the table does not list"
-        )
+        count = len(strangers)
+        found.notes.append(f"{count} mask(s) belong to images that the table does not list")
 
 
 def _match(key: str, images: Images) -> tuple[str, str] | None:
     """The finding and the image that a mask's path (without its .png) speaks of."""
     finding, _, rest = key.partition("/")
-    for wanted, key in ((finding, rest), (UNNAMED, key)):
-        name = images.the_one(key, "image.jpg.png")
-        if name is not None:
-            return wanted, name
-    return None
+    name = images.the_one(rest, _EXAMPLE)
+    if name is not None:
+        return finding, name
+    name = images.the_one(key, _EXAMPLE)
+    return None if name is None else (UNNAMED, name)
 
 
 def _known(mask: str, images: Images) -> bool:

@@ -1,4 +1,4 @@
-"""A mask as COCO writes it: the lengths of its runs, outside and inside in turn, down the columns."""
+"""A mask as COCO writes it: run lengths down the columns, outside and inside in turn."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class SegFile:
         if 8 * len(data) < start % 8 + count:
             raise InputError(f"{self.path} is truncated at its frame {index + 1}; copy it again.")
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-        return bits[start % 8 : start % 8 + count].reshape(self.size) == 1
+        return np.asarray(bits[start % 8 : start % 8 + count].reshape(self.size) == 1)
 
 
 @dataclass(frozen=True, eq=False)

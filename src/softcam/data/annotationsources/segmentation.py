@@ -11,14 +11,16 @@ from pydicom.dataset import Dataset
 from softcam.data.annotationsources.found import Found, Regions
 from softcam.data.annotationsources.images import Images
 from softcam.data.annotationsources.segfile import SegLayer, open_segmentation
-from softcam.data.dicom import read_dicom_header
-from softcam.data.dicomheader import DicomHeader, macro, whole
+from softcam.data.dicom import one_sentence, read_dicom_header
+from softcam.data.dicomheader import DicomHeader, macro
 from softcam.data.frames import split_frame
 from softcam.data.problems import Problems
 from softcam.data.readers import file_format, open_file
 from softcam.errors import InputError
 
 SUFFIXES = (".dcm", ".dicom")
+
+_SEGMENT = "ReferencedSegmentNumber"
 
 
 def read_segmentations(files: Sequence[Path], home: Path, images: Images, found: Found) -> None:
@@ -40,7 +42,8 @@ def read_segmentations(files: Sequence[Path], home: Path, images: Images, found:
     for path in files:
         relative = path.relative_to(home).as_posix()
         try:
-            marked, referred = _layers(path, sources)
+            with one_sentence(str(path)):
+                marked, referred = _layers(path, sources)
         except InputError as error:
             problems.add(relative, str(error).rstrip("."))
             continue
@@ -112,7 +115,7 @@ def _layers(
     shared = list(_objects_of_file(header))
     referred = {object_uid for object_uid, _ in shared}
     for index in range(file.frames):
-        segment = whole("it", macro(header, index, "SegmentIdentificationSequence"), _SEGMENT)
+        segment = macro(header, index, "SegmentIdentificationSequence").get(_SEGMENT)
         if segment not in labels:
             raise InputError(f"its frame {index + 1} belongs to no segment that it describes")
         own = list(_objects_of_frame(header, index))
@@ -136,9 +139,6 @@ def _layers(
     return layers, frozenset(referred)
 
 
-_SEGMENT = "ReferencedSegmentNumber"
-
-
 def _labels(header: Dataset) -> dict[int, str]:
     """Segment number to the finding that it marks."""
     labels = {}
@@ -147,7 +147,7 @@ def _labels(header: Dataset) -> dict[int, str]:
         kind = item.get("SegmentedPropertyTypeCodeSequence") or ()
         if not label and kind:
             label = str(kind[0].get("CodeMeaning") or "").strip()
-        number = whole("it", item, "SegmentNumber")
+        number = item.get("SegmentNumber")
         if not label:
             raise InputError(f"its segment {number} has no label; give it a Segment Label")
         labels[number] = label

@@ -1,4 +1,4 @@
-"""`labels/<image>.txt` as YOLO has them: class numbers with boxes or polygons in parts of a side."""
+"""`labels/<image>.txt` as YOLO has them: a class number, then a box or polygon in image sides."""
 
 from __future__ import annotations
 
