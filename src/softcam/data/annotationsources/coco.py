@@ -122,7 +122,7 @@ class _Reader:
     def _find(self, written: str) -> str | None:
         """The image of a file_name, which may have more folders than the table writes."""
         parts = [part for part in written.strip().replace("\\", "/").split("/") if part != "."]
-        if parts[0] == "" or ".." in parts:
+        if not parts or parts[0] == "" or ".." in parts:
             raise InputError(
                 f"its image {written!r} leads outside the image folder; write it relative to that"
             )
