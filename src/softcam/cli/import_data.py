@@ -85,7 +85,7 @@ def _print(done: Imported) -> None:
     names = list(next(iter(card["splits"].values()))["classes"])
     print_rows(
         f"{card['title']}: {card['images']} images, {card['patients']} patients, "
-        f"{card['boxes']} boxes",
+        f"{card['boxes']} boxes, {card['masks']} masks",
         ["Split", "Images", "Patients", *names],
         [
             (split, *(str(n) for n in (row["images"], row["patients"], *row["classes"].values())))

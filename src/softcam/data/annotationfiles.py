@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from softcam.data.annotations import Annotations
@@ -15,6 +16,10 @@ from softcam.data.annotationsources.yolo import read_yolo
 from softcam.data.imagefolder import ImageFolder
 from softcam.data.readers import file_format, open_file
 from softcam.data.records import Record
+
+BOXES = "boxes.csv"
+
+Reader = Callable[[Images, Found], None]
 
 _DICOM = (".dcm", ".dicom")
 
@@ -38,29 +43,49 @@ def read_annotations(
         MissingExtraError: There are DICOM segmentations, and pydicom is missing.
     """
     images, found = Images(folder, records), Found()
-    if (home / "boxes.csv").is_file():
-        read_boxes(home / "boxes.csv", images, found)
-    for path in sorted(home.glob(rsna.PATTERN)):
-        rsna.read_rsna(path, images, found)
+    for _, read in annotation_readers(home):
+        read(images, found)
+    return found.annotations(), tuple(found.notes)
+
+
+def annotation_readers(home: Path) -> list[tuple[str, Reader]]:
+    """List the annotations beside a table, each with what reads it.
+
+    A reader that raises adds nothing.
+
+    Args:
+        home: The table's folder.
+
+    Returns:
+        For each file or folder its name and its reader.
+    """
+    readers: list[tuple[str, Reader]] = []
+    if (home / BOXES).is_file():
+        readers.append((BOXES, partial(read_boxes, home / BOXES)))
+    readers += [(p.name, partial(rsna.read_rsna, p)) for p in sorted(home.glob(rsna.PATTERN))]
     if (home / "labels").is_dir():
-        read_yolo(home / "labels", images, found)
+        readers.append(("labels/", partial(read_yolo, home / "labels")))
     if (home / "annotations.json").is_file():
-        coco.read_coco(home / "annotations.json", images, found)
+        readers.append(("annotations.json", partial(coco.read_coco, home / "annotations.json")))
     if (home / "masks").is_dir():
-        find_masks(home / "masks", images, found)
-    places = (home / "masks", home / "segmentations")
-    segmentations = [path for place in places for path in _dicom_files(place, found)]
-    if segmentations:
+        readers.append(("masks/", partial(find_masks, home / "masks")))
+    for name in ("masks", "segmentations"):
+        if (home / name).is_dir():
+            readers.append((f"{name}/", partial(_read_dicom, home / name)))
+    return readers
+
+
+def _read_dicom(folder: Path, images: Images, found: Found) -> None:
+    """Read the DICOM segmentations of a folder; files that are none are counted."""
+    chosen = _dicom_files(folder, found)
+    if chosen:
         from softcam.data.annotationsources.segmentation import read_segmentations  # an extra
 
-        read_segmentations(segmentations, home, images, found)
-    return found.annotations(), tuple(found.notes)
+        read_segmentations(chosen, folder, images, found)
 
 
 def _dicom_files(folder: Path, found: Found) -> list[Path]:
     """The DICOM files of a folder; the others are counted."""
-    if not folder.is_dir():
-        return []
     chosen, others = [], 0
     for path in files_in(folder):
         if path.suffix.lower() in _DICOM or (path.suffix == "" and _is_dicom(path)):

@@ -219,7 +219,7 @@ def test_a_segmentation_that_marks_no_image_at_all_is_refused(tmp_path: Path) ->
     lost = segmentation([(_masks(1)[0], 1, "1.2.8", None)])
     save(lost, tmp_path / "segmentations" / "lost.dcm")
     message = error(path)
-    assert "segmentations/lost.dcm: it refers to none of the images" in message
+    assert "lost.dcm: it refers to none of the images" in message
     assert "good.dcm" not in message
 
 
@@ -255,7 +255,7 @@ def test_a_file_that_is_no_segmentation_is_named(change: Any, said: str, tmp_pat
     change(made)
     save(made, tmp_path / "segmentations" / "x.dcm")
     message = error(path)
-    assert "segmentations/x.dcm" in message
+    assert message.startswith(f"{tmp_path / 'segmentations'}, x.dcm: ")
     assert any(part in message for part in said.split("|"))
 
 
