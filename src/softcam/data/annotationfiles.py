@@ -48,17 +48,19 @@ def read_annotations(
     return found.annotations(), tuple(found.notes)
 
 
-def annotation_readers(home: Path) -> list[tuple[str, Reader]]:
+def annotation_readers(home: Path, masks: Path | None = None) -> list[tuple[str, Reader]]:
     """List the annotations beside a table, each with what reads it.
 
     A reader that raises adds nothing.
 
     Args:
         home: The table's folder.
+        masks: A folder laid out as `masks/` that lies elsewhere, and is read instead of that.
 
     Returns:
         For each file or folder its name and its reader.
     """
+    masks = home / "masks" if masks is None else masks
     readers: list[tuple[str, Reader]] = []
     if (home / BOXES).is_file():
         readers.append((BOXES, partial(read_boxes, home / BOXES)))
@@ -67,34 +69,34 @@ def annotation_readers(home: Path) -> list[tuple[str, Reader]]:
         readers.append(("labels/", partial(read_yolo, home / "labels")))
     if (home / "annotations.json").is_file():
         readers.append(("annotations.json", partial(coco.read_coco, home / "annotations.json")))
-    if (home / "masks").is_dir():
-        readers.append(("masks/", partial(find_masks, home / "masks")))
-    for name in ("masks", "segmentations"):
-        if (home / name).is_dir():
-            readers.append((f"{name}/", partial(_read_dicom, home / name)))
+    if masks.is_dir():
+        readers.append((f"{masks.name}/", partial(find_masks, masks)))
+    for folder, others in ((masks, (".png",)), (home / "segmentations", ())):
+        if folder.is_dir():
+            readers.append((f"{folder.name}/", partial(_read_dicom, folder, others)))
     return readers
 
 
-def _read_dicom(folder: Path, images: Images, found: Found) -> None:
-    """Read the DICOM segmentations of a folder; files that are none are counted."""
-    chosen = _dicom_files(folder, found)
+def _read_dicom(folder: Path, others: tuple[str, ...], images: Images, found: Found) -> None:
+    """Read the DICOM segmentations of a folder, where other suffixes may be expected too."""
+    chosen = _dicom_files(folder, others, found)
     if chosen:
         from softcam.data.annotationsources.segmentation import read_segmentations  # an extra
 
         read_segmentations(chosen, folder, images, found)
 
 
-def _dicom_files(folder: Path, found: Found) -> list[Path]:
-    """The DICOM files of a folder; the others are counted."""
-    chosen, others = [], 0
+def _dicom_files(folder: Path, others: tuple[str, ...], found: Found) -> list[Path]:
+    """The DICOM files of a folder; files that are neither these nor expected are counted."""
+    chosen, unused = [], 0
     for path in files_in(folder):
         if path.suffix.lower() in _DICOM or (path.suffix == "" and _is_dicom(path)):
             chosen.append(path)
-        elif path.suffix.lower() != ".png" or folder.name != "masks":
-            others += 1
-    if others:
-        what = "no PNG and no DICOM file" if folder.name == "masks" else "no DICOM file"
-        found.notes.append(f"{others} file(s) in {folder} are {what} and not used")
+        elif path.suffix.lower() not in others:
+            unused += 1
+    if unused:
+        what = "no PNG and no DICOM file" if others else "no DICOM file"
+        found.notes.append(f"{unused} file(s) in {folder} are {what} and not used")
     return chosen
 
 

@@ -246,7 +246,7 @@ def _without(keyword: str) -> Any:
         (lambda made: setattr(made, "PixelData", b"\0\0"), "truncated"),
         (lambda made: setattr(made, "Rows", 0), "which is no image"),
         (lambda made: setattr(made, "Rows", 60000), "has 7 x 60000 px|truncated"),
-        (lambda made: setattr(made, "SOPClassUID", uid.CTImageStorage), "but CT Image Storage"),
+        (lambda made: setattr(made, "SOPClassUID", uid.CTImageStorage), "but 'CT Image Storage'"),
     ],
 )
 def test_a_file_that_is_no_segmentation_is_named(change: Any, said: str, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_an_image_among_the_segmentations_is_refused(tmp_path: Path) -> None:
     path = image_set(tmp_path)
     data = (tmp_path / "images" / "a.dcm").read_bytes()
     (tmp_path / "segmentations" / "x.dcm").write_bytes(data)
-    assert "is no DICOM segmentation but Secondary Capture Image Storage" in error(path)
+    assert "is no DICOM segmentation but 'Secondary Capture Image Storage'" in error(path)
     (tmp_path / "segmentations" / "x.dcm").write_text("not a DICOM file")
     assert "is not a DICOM file" in error(path)
 

@@ -127,3 +127,22 @@ def test_a_second_import_leaves_no_mask_of_the_first(tmp_path: Path) -> None:
     _import(home, tmp_path / "out")
     assert (tmp_path / "out" / "masks" / "spot" / "x" / "1.png").is_file()
     assert not (tmp_path / "out" / "masks" / "old" / "x" / "1.png").exists()
+
+
+def test_masks_may_lie_elsewhere(tmp_path: Path) -> None:
+    home = _table(tmp_path / "src")
+    drawn = np.zeros(SIZE, bool)
+    drawn[4:12, 6:20] = True
+    _mask(tmp_path / "drawn" / "scar" / "x" / "1.png", drawn)
+    _mask(home / "masks" / "old" / "x" / "1.png", drawn)
+    done = _import(home, tmp_path / "out", masks=tmp_path / "drawn")
+    found = read_table(done.table, make_splits=False).annotations
+    assert found is not None
+    assert found.findings == ("scar",)
+    assert found.mask("x/1.png", ["scar"], Geometry.of((10, 15))).sum() == 4 * 7
+    with pytest.raises(InputError, match="is no folder"):
+        _import(home, tmp_path / "b", masks=tmp_path / "none")
+    with pytest.raises(InputError, match="--masks goes with csv"):
+        import_data("folder", home, tmp_path / "b", masks=tmp_path / "drawn")
+    with pytest.raises(InputError, match="an import with other settings"):
+        _import(home, tmp_path / "out")

@@ -46,7 +46,7 @@ def read_coco(path: Path, images: Images, found: Found) -> None:
     regions: Regions = {}
     unused: list[str] = []
     for number, annotation in enumerate(annotations, start=1):
-        where = f"annotation {annotation.get('id', f'number {number}')!s:.40}"
+        where = f"annotation {_called(annotation, number)}"
         try:
             finding, name, written = reader.whose(annotation)
             if name is None:
@@ -200,11 +200,18 @@ def _by_id(
     return found
 
 
+def _called(annotation: dict[str, Any], number: int) -> str:
+    own = annotation.get("id")
+    return repr(own)[:40] if _is_id(own) else f"number {number}"
+
+
 def _is_id(value: object) -> TypeGuard[_Id]:
     return isinstance(value, str) or type(value) is int
 
 
 def _numbers(given: list[Any], what: str) -> list[float]:
+    if set(map(type, given)) == {float} and all(map(math.isfinite, given)):
+        return given  # the usual case, which large files have millions of
     numbers = []
     for value in given:
         number = math.nan

@@ -130,7 +130,7 @@ def polygon_inside(numbers: list[float], name: str, size: tuple[int, int]) -> Po
     beside = np.abs(spread[:, 0] * longest[1] - spread[:, 1] * longest[0])
     if beside.max() <= 1e-9 * (longest**2).sum():
         raise InputError("the polygon has no area: its corners lie on one line; remove it")
-    return Polygon(tuple((float(x), float(y)) for x, y in points))
+    return Polygon(tuple(zip(points[:, 0].tolist(), points[:, 1].tolist(), strict=True)))
 
 
 def _far(over: float, side: int) -> bool:

@@ -125,7 +125,7 @@ def open_segmentation(path: Path) -> tuple[SegFile, Dataset]:
         header, value = parse(name, stream)
         kind = str(header.get("SOPClassUID", ""))
         if kind != uid.SegmentationStorage:
-            what = uid.UID(kind).name if kind else "an object of no stated class"
+            what = repr(uid.UID(kind).name[:80]) if kind else "an object of no stated class"
             raise InputError(f"{name} is no DICOM segmentation but {what}; remove it from here.")
         height, width, frames = read_size(name, header)
         check_size(name, (height, width), MAX_PIXELS)
@@ -156,7 +156,7 @@ def open_segmentation(path: Path) -> tuple[SegFile, Dataset]:
         if bits == 1 and not native:
             raise InputError(
                 f"{name} has packed bits in the transfer syntax "
-                f"{header.file_meta.TransferSyntaxUID.name}; export it as Explicit VR Little "
+                f"{header.file_meta.TransferSyntaxUID.name[:80]!r}; export it as Explicit VR Little "
                 "Endian."
             )
         if native:

@@ -31,13 +31,14 @@ _NAMES = {
 _SIDES = ("x", "y", "width", "height")
 
 
-def plan(root: Path, task: str) -> Plan:
+def plan(root: Path, task: str, *, masks: Path | None = None) -> Plan:
     """List the images of a table.
 
     Args:
         root: A CSV file, or the folder of a `table.csv`; `dataset.yaml` and annotations beside it
             are taken too.
         task: "auto".
+        masks: A folder laid out as `masks/`, when it does not lie beside the table.
 
     Returns:
         The plan.
@@ -68,7 +69,7 @@ def plan(root: Path, task: str) -> Plan:
     meaning = settle(RawTable(path, tuple(raw), flags), partial, require_labels=True)
     items, left_out = _items(raw, folder, meaning, home)
     boxes, bad = _boxes(home, {item.source: item for item in items}, folder)
-    marks, wrong, told = read_marks(home, folder, items)
+    marks, wrong, told = read_marks(home, folder, items, masks)
     items = [
         replace(item, boxes=(*boxes.get(item.source, ()), *marks.boxes.get(item.name, ())))
         for item in items

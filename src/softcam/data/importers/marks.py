@@ -26,7 +26,7 @@ _LONGEST = 100  # bytes of a folder's name
 
 
 def read_marks(
-    home: Path, folder: ImageFolder, items: Sequence[Item]
+    home: Path, folder: ImageFolder, items: Sequence[Item], masks: Path | None = None
 ) -> tuple[Annotations, list[LeftOut], list[str]]:
     """Read all annotations beside a table but its `boxes.csv`.
 
@@ -34,6 +34,7 @@ def read_marks(
         home: The table's folder.
         folder: The image folder.
         items: The images, by the names that the table gives them.
+        masks: A folder laid out as `masks/` that lies elsewhere.
 
     Returns:
         The annotations by the images' names, the files that are wrong and so left out, and notes.
@@ -41,7 +42,7 @@ def read_marks(
     records = [Record(home / item.source, item.name, None, None, "", 0) for item in items]
     images, found = Images(folder, records), Found()
     left_out = []
-    for name, read in annotation_readers(home):
+    for name, read in annotation_readers(home, masks):
         if name == BOXES:
             continue  # of which single rows can be left out
         try:
