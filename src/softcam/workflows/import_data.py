@@ -115,11 +115,12 @@ def import_data(
     }
     if masks is not None:
         _check_masks(masks, name)
-        settings["masks"] = os.path.realpath(masks)
+        settings["masks"] = masks.resolve().name  # not where it lies: cards are alike everywhere
     _check_apart(source, out)
-    plan = (
-        importer.plan(source, task) if masks is None else csvtable.plan(source, task, masks=masks)
-    )
+    if masks is None:
+        plan = importer.plan(source, task)
+    else:
+        plan = csvtable.plan(source, task, masks=masks)
     given = take_splits(plan, splits, resplit=resplit)
     _check_plan(plan, source, strict=strict)
     _open_folder(out, {"import": name, **settings})

@@ -154,10 +154,10 @@ def open_segmentation(path: Path) -> tuple[SegFile, Dataset]:
         bits = whole(name, header, "BitsAllocated")
         native = header.file_meta.TransferSyntaxUID in _NATIVE
         if bits == 1 and not native:
+            syntax = header.file_meta.TransferSyntaxUID.name[:80]
             raise InputError(
-                f"{name} has packed bits in the transfer syntax "
-                f"{header.file_meta.TransferSyntaxUID.name[:80]!r}; export it as Explicit VR Little "
-                "Endian."
+                f"{name} has packed bits in the transfer syntax {syntax!r}; export it as Explicit "
+                "VR Little Endian."
             )
         if native:
             start = value.stream.tell()
