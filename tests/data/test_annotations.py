@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softcam.data.annotations import Annotations, Box, read_mask
+from softcam.data.annotations import Annotations, Box, Polygon, read_mask
+from softcam.data.annotationsources.runlengths import RunLengths
 from softcam.data.geometry import Geometry
 from softcam.data.steps import Crop, Flip, Pad, Resize
 from softcam.errors import InputError
@@ -164,3 +165,54 @@ def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
 def test_an_unknown_grid_is_refused() -> None:
     with pytest.raises(InputError, match="pixels"):
         _boxes(*BOXES).mask("a.png", ["spot"], GEOMETRIES["pad"], grid="pixels")  # type: ignore[arg-type]
+
+
+def _layer(mask: np.ndarray) -> RunLengths:
+    """Runs of one pixel each, and empty ones between."""
+    counts = np.ones((mask.size, 2), np.int64)
+    counts[:, 0] = ~mask.T.ravel()
+    counts[:, 1] = mask.T.ravel()
+    return RunLengths((mask.shape[0], mask.shape[1]), counts.ravel(), "annotation 3")
+
+
+def test_polygons_and_masks_of_a_finding_are_joined_and_win_over_its_boxes(tmp_path: Path) -> None:
+    drawn = np.zeros((40, 60), bool)
+    drawn[3:6, 4:8] = True
+    layer = np.zeros((40, 60), bool)
+    layer[30, 50] = True
+    annotations = Annotations(
+        boxes={"a.png": (("spot", Box(0, 0, 20, 20)), ("disc", Box(30, 0, 5, 5)))},
+        masks=_mask_file(tmp_path / "m.png", drawn).masks,
+        polygons={"a.png": (("spot", Polygon(((20, 20), (24, 20), (24, 24), (20, 24)))),)},
+        layers={"a.png": (("spot", _layer(layer)), ("scar", _layer(layer)))},
+    )
+    expected = drawn | layer
+    expected[20:24, 20:24] = True
+    geometry = GEOMETRIES["identity"]
+    np.testing.assert_array_equal(annotations.mask("a.png", ["spot"], geometry), expected)
+    np.testing.assert_array_equal(annotations.mask("a.png", ["scar"], geometry), layer)
+    assert annotations.findings == ("disc", "scar", "spot")
+    assert annotations.findings_of("a.png") == {"disc", "scar", "spot"}
+    assert annotations.findings_of("b.png") == frozenset()
+    kinds = [(f, type(region).__name__) for f, region in annotations.regions("a.png")]
+    assert kinds == [
+        ("disc", "Box"),
+        ("spot", "Polygon"),
+        ("scar", "ndarray"),
+        ("spot", "ndarray"),
+        ("spot", "ndarray"),
+    ]
+
+
+def test_two_halves_of_a_pixel_in_two_masks_make_it_inside() -> None:
+    left, right = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    left[0, 0] = right[1, 1] = True
+    layers = {"a.png": (("spot", _layer(left)), ("spot", _layer(right)))}
+    mask = Annotations(layers=layers).mask("a.png", ["spot"], Geometry.of((40, 60), Resize(30, 20)))
+    assert np.argwhere(mask).tolist() == [[0, 0]]
+
+
+def test_a_layer_of_another_size_than_the_image_is_refused() -> None:
+    annotations = Annotations(layers={"a.png": (("spot", _layer(np.ones((8, 10), bool))),)})
+    with pytest.raises(InputError, match="annotation 3 has 10 x 8 px, its image 60 x 40 px"):
+        annotations.mask("a.png", ["spot"], GEOMETRIES["pad"])

@@ -84,6 +84,13 @@ def test_masks_and_boxes_lie_beside_the_class_folders(tmp_path: Path) -> None:
     assert table.annotations.findings == ("finding", "spot")
 
 
+def test_label_and_segmentation_folders_are_no_classes(tmp_path: Path) -> None:
+    _layout(tmp_path, "a/1.png", "b/2.png", "labels/3.png", "segmentations/4.png")
+    table = read_table(tmp_path, make_splits=False)
+    assert table.spec.classes == ("a", "b")
+    assert len(table) == 2
+
+
 def test_an_empty_image_and_a_link_outside_are_named_by_path(tmp_path: Path) -> None:
     _layout(tmp_path / "set", "train/a/1.png", "train/b/2.png")
     (tmp_path / "set" / "train" / "a" / "3.png").touch()

@@ -45,6 +45,10 @@ def import_data(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a download with problems, exit code 2.")
     ] = False,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="For csv: folder of <finding>/<image>.png; else masks/ by the table."),
+    ] = None,
 ) -> None:
     """Import a data set from its original download; an interrupted import goes on.
 
@@ -64,6 +68,7 @@ def import_data(
             seed=seed,
             jobs=jobs,
             strict=strict,
+            masks=masks,
             show_progress=True,
         )
     except KeyboardInterrupt as error:
@@ -74,6 +79,7 @@ def import_data(
         flags += ["--resplit"] if resplit else []
         flags += ["--size", size] if size is not None else []
         flags += ["--seed", seed, "--jobs", jobs] + (["--strict"] if strict else [])
+        flags += ["--masks", masks] if masks is not None else []
         raise InterruptedRunError(
             f"Go on with: softcam import {shlex.join(map(str, flags))}"
         ) from error
@@ -85,7 +91,7 @@ def _print(done: Imported) -> None:
     names = list(next(iter(card["splits"].values()))["classes"])
     print_rows(
         f"{card['title']}: {card['images']} images, {card['patients']} patients, "
-        f"{card['boxes']} boxes",
+        f"{card['boxes']} boxes, {card['masks']} masks",
         ["Split", "Images", "Patients", *names],
         [
             (split, *(str(n) for n in (row["images"], row["patients"], *row["classes"].values())))

@@ -122,12 +122,12 @@ def read_dicom_header(
             return read_dicom_header(
                 stream, frame=named if frame is None else frame, name=str(path)
             )
-    with _one_sentence(name):
+    with one_sentence(name):
         if isinstance(source, Dataset):
             dataset = source
         else:
             stream = BytesIO(source) if isinstance(source, bytes) else source
-            dataset = _parse(name, stream)[0]
+            dataset = parse(name, stream)[0]
         count = read_size(name, dataset)[2]
         return read_header(name, dataset, choose_frame(name, 1 if frame is None else frame, count))
 
@@ -140,13 +140,13 @@ def _read(
     window: Window,
     max_pixels: int,
 ) -> DicomImage:
-    with _one_sentence(name):
+    with one_sentence(name):
         pixels: PixelValue | None
         if stream is None:
             assert isinstance(source, Dataset)  # the two other sources have a stream
             dataset, pixels = source, _pixels_of(name, source)
         else:
-            dataset, pixels = _parse(name, stream)
+            dataset, pixels = parse(name, stream)
         rows, columns, count = read_size(name, dataset)
         check_size(name, (rows, columns), max_pixels)
         index = choose_frame(name, frame, count)
@@ -156,8 +156,12 @@ def _read(
 
 
 @contextmanager
-def _one_sentence(name: str) -> Iterator[None]:
-    """Whatever pydicom and the decoders raise on a damaged file becomes an InputError."""
+def one_sentence(name: str) -> Iterator[None]:
+    """Whatever pydicom and the decoders raise on a damaged file becomes an InputError.
+
+    Args:
+        name: What error messages call the file.
+    """
     try:
         yield
     except SoftcamError:
@@ -180,10 +184,22 @@ def _pixels_of(name: str, dataset: Dataset) -> PixelValue | None:
     return PixelValue(BytesIO(dataset.PixelData), str(dataset["PixelData"].VR))
 
 
-def _parse(name: str, stream: BinaryIO) -> tuple[Dataset, PixelValue | None]:
+def parse(name: str, stream: BinaryIO) -> tuple[Dataset, PixelValue | None]:
     """Read all before the pixels; leave a stream at the start of the pixels' value.
 
     pydicom's own dcmread would inflate a deflated object however large it becomes.
+
+    Args:
+        name: What error messages call the file.
+        stream: The open file, at its start.
+
+    Returns:
+        The header with its file meta information, and where the pixels lie (None if there are
+        none), in `stream` unless the object is deflated.
+
+    Raises:
+        InputError: It is no DICOM file. What else a damaged file makes pydicom raise, the caller
+            catches with `one_sentence`.
     """
     preamble = stream.read(132)
     if preamble[128:] != b"DICM":

@@ -21,7 +21,7 @@ SPLITS = {
 }
 """What a split may be called, in lower case, and what it is called here."""
 
-_NO_CLASSES = {"images", "masks", "__macosx"}
+_NO_CLASSES = {"images", "masks", "labels", "segmentations", "__macosx"}
 
 
 def scan_folder(folder: Path, *, require_labels: bool) -> RawTable:

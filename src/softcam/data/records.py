@@ -47,7 +47,7 @@ class Table:
         path: The table, or the folder of a class-folder layout.
         records: One per image, in the order of the file.
         spec: Task, classes, positive class and meaning of the findings.
-        annotations: Boxes and masks; None when there are neither.
+        annotations: Boxes, polygons and masks; None when there are none.
         notes: What was assumed, changed or left out, one sentence each.
     """
 

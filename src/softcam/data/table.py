@@ -39,8 +39,8 @@ def read_table(
     Args:
         path: A CSV file with the columns `image`, `label` and, if there are any, `split` and
             `patient`; or a folder with a `table.csv`; or a folder of class folders
-            (`train/NORMAL/*.jpeg` or `NORMAL/*.jpeg`). Annotations (`boxes.csv`, `masks/`) and
-            `dataset.yaml` lie beside the table.
+            (`train/NORMAL/*.jpeg` or `NORMAL/*.jpeg`). Annotations (`boxes.csv`, `masks/` and
+            others, see `softcam.data.annotationfiles`) and `dataset.yaml` lie beside the table.
         images: The image folder; else what `dataset.yaml` says, else `images/` beside the table if
             it exists, else the table's folder.
         spec: A `dataset.yaml` that lies elsewhere, or the spec of a model whose classes the

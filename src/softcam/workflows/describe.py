@@ -118,8 +118,7 @@ def _findings(table: Table) -> list[FindingCount]:
         return []
     counted: Counter[str] = Counter()
     for record in table.records:
-        names = {finding for finding, _ in annotations.boxes.get(record.name, ())}
-        counted.update(names | set(annotations.masks.get(record.name, {})))
+        counted.update(annotations.findings_of(record.name))
     return [
         FindingCount(name, table.spec.findings.get(name, "") or "the image's own class", count)
         for name, count in sorted(counted.items())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from softcam.data.importers import csvtable
 from softcam.data.importers.catalogue import find_importer
 from softcam.data.importers.engine import convert_all
 from softcam.data.importers.plan import LeftOut, Plan
@@ -67,6 +68,7 @@ def import_data(
     seed: int = 0,
     jobs: int = 2,
     strict: bool = False,
+    masks: Path | None = None,
     show_progress: bool = False,
 ) -> Imported:
     """Import a data set.
@@ -85,6 +87,7 @@ def import_data(
         seed: Decides splits that are made.
         jobs: Processes that convert images.
         strict: Refuse a download in which something is wrong, instead of leaving it out.
+        masks: For csv, a folder with `<finding>/<image>.png` that does not lie beside the table.
         show_progress: Whether to show a progress bar.
 
     Returns:
@@ -110,8 +113,14 @@ def import_data(
         "resplit": resplit,
         "format": _FORMAT,
     }
+    if masks is not None:
+        _check_masks(masks, name)
+        settings["masks"] = masks.resolve().name  # not where it lies: cards are alike everywhere
     _check_apart(source, out)
-    plan = importer.plan(source, task)
+    if masks is None:
+        plan = importer.plan(source, task)
+    else:
+        plan = csvtable.plan(source, task, masks=masks)
     given = take_splits(plan, splits, resplit=resplit)
     _check_plan(plan, source, strict=strict)
     _open_folder(out, {"import": name, **settings})
@@ -144,6 +153,13 @@ def _digest(path: Path) -> str:
             f"{path} cannot be read ({error.strerror}); name a split table."
         ) from error
     return hashlib.sha256(whole).hexdigest()
+
+
+def _check_masks(masks: Path, name: str) -> None:
+    if name != csvtable.CSV.name:
+        raise InputError(f"import: --masks goes with csv, and {name} has no masks; leave it out.")
+    if not masks.is_dir():
+        raise InputError(f"{masks} is no folder; name one with <finding>/<image>.png.")
 
 
 def _check_apart(source: Path, out: Path) -> None:

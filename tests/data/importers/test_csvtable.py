@@ -58,13 +58,11 @@ def test_boxes_beside_the_table_are_kept(tmp_path):
     (root / "boxes.csv").write_text(
         "image,x,y,width,height\nb.png,1,1,2,2\ngone.png,1,1,2,2\nb.png,1,1,zero,2\n"
     )
-    (root / "masks").mkdir()
     made = plan(root, "auto")
     assert [item.boxes for item in made.items] == [(), (("finding", Box(1, 1, 2, 2)),)]
     assert [left.reason for left in made.left_out] == [
         "the box belongs to no imported image",
         "its box is no box",
-        "masks are not imported",
     ]
 
 

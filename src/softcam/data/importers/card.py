@@ -19,7 +19,9 @@ def make_card(
     plan: Plan,
     settings: dict[str, Any],
     taken: Sequence[tuple[Item, Source]],
+    *,
     boxes: int,
+    masks: int,
 ) -> dict[str, Any]:
     """Count what was imported.
 
@@ -29,6 +31,7 @@ def make_card(
         settings: What the import was asked for.
         taken: The images.
         boxes: How many boxes were kept.
+        masks: How many masks were written.
 
     Returns:
         The card as plain values; nothing in it depends on when or where it was made.
@@ -41,6 +44,7 @@ def make_card(
         "images": len(taken),
         "patients": len({item.patient or item.name for item, _ in taken}),
         "boxes": boxes,
+        "masks": masks,
         "splits": _splits(plan, [item for item, _ in taken]),
         "sizes": _sizes([(s.width, s.height) for _, s in taken]),
         "original_sizes": _sizes([(s.source_width, s.source_height) for _, s in taken]),
@@ -126,8 +130,8 @@ def card_text(card: dict[str, Any]) -> str:
     if card["source"]:
         lines += [f"Source: {card['source']}", ""]
     lines += [
-        f"{card['images']} images of {card['patients']} patients, {card['boxes']} boxes. Imported "
-        f"by softcam with: {settings}.",
+        f"{card['images']} images of {card['patients']} patients, {card['boxes']} boxes, "
+        f"{card['masks']} masks. Imported by softcam with: {settings}.",
         "",
         "## Splits",
         "",

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from softcam.data.annotations import UNNAMED, Box
+from softcam.data.annotations import UNNAMED, Annotations, Box
 from softcam.data.csvfile import CsvFile, read_csv
 from softcam.data.folder import SPLITS
 from softcam.data.imagefolder import SUFFIXES, ImageFolder
+from softcam.data.importers.marks import read_marks
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan, Shape
 from softcam.data.labels import read_flag
 from softcam.data.meaning import Meaning, settle
@@ -30,13 +31,14 @@ _NAMES = {
 _SIDES = ("x", "y", "width", "height")
 
 
-def plan(root: Path, task: str) -> Plan:
+def plan(root: Path, task: str, *, masks: Path | None = None) -> Plan:
     """List the images of a table.
 
     Args:
-        root: A CSV file, or the folder of a `table.csv`; `dataset.yaml` and `boxes.csv` beside it
+        root: A CSV file, or the folder of a `table.csv`; `dataset.yaml` and annotations beside it
             are taken too.
         task: "auto".
+        masks: A folder laid out as `masks/`, when it does not lie beside the table.
 
     Returns:
         The plan.
@@ -67,10 +69,13 @@ def plan(root: Path, task: str) -> Plan:
     meaning = settle(RawTable(path, tuple(raw), flags), partial, require_labels=True)
     items, left_out = _items(raw, folder, meaning, home)
     boxes, bad = _boxes(home, {item.source: item for item in items}, folder)
-    items = [replace(item, boxes=tuple(boxes.get(item.source, ()))) for item in items]
-    left_out += bad
-    if (home / "masks").is_dir():
-        left_out.append(LeftOut("masks/", "masks are not imported", problem=False))
+    marks, wrong, told = read_marks(home, folder, items, masks)
+    items = [
+        replace(item, boxes=(*boxes.get(item.source, ()), *marks.boxes.get(item.name, ())))
+        for item in items
+    ]
+    sources = {item.name: item.source for item in items}
+    left_out += bad + wrong
     notes = [
         f"the column {written!r} was taken for the {name}"
         for name, written in columns.items()
@@ -82,7 +87,12 @@ def plan(root: Path, task: str) -> Plan:
         _yaml(meaning),
         meaning.classes.meanings(),
         flags,
-        [*notes, *meaning.notes],
+        [*notes, *told, *meaning.notes],
+        annotations=Annotations(
+            masks={sources[name]: masks for name, masks in marks.masks.items()},
+            polygons={sources[name]: pairs for name, pairs in marks.polygons.items()},
+            layers={sources[name]: pairs for name, pairs in marks.layers.items()},
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from softcam.data.annotations import Box
+from softcam.data.annotations import Annotations, Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Plan:
         labels: Label in the table to class name, for the counts of the card.
         columns: The class columns of a multi-label table.
         notes: What was assumed, one sentence each.
+        annotations: Polygons and masks by the items' sources, in the pixels of those, as displayed.
         split_cells: Column of a published split table to the cell it must have for each label.
     """
 
@@ -84,6 +85,7 @@ class Plan:
     labels: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    annotations: Annotations = field(default_factory=Annotations)
     split_cells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""The files of an imported data set: table, boxes, sources, card, checksums; the table last."""
+"""The files of an imported data set: table, annotations, sources, card, checksums; table last."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 from softcam.data.annotations import Box
 from softcam.data.importers.card import card_text, make_card
 from softcam.data.importers.engine import JOURNAL
+from softcam.data.importers.marks import write_masks
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan
 from softcam.data.importers.sources import Source, sources_text
 from softcam.data.importers.tables import csv_text
@@ -35,7 +36,7 @@ def write_data_set(
     Args:
         out: The data set's folder, which holds the images.
         importer: The data set.
-        plan: The plan; boxes that fit no image are added to what is left out.
+        plan: The plan; boxes and masks that fit no image are added to what is left out.
         settings: What the import was asked for.
         taken: The images.
 
@@ -45,8 +46,10 @@ def write_data_set(
     Raises:
         InputError: The folder cannot be written.
     """
+    (out / "table.csv").unlink(missing_ok=True)  # a folder without its table is no data set
     boxes = _box_rows(plan, taken)
-    card = make_card(importer, plan, settings, taken, len(boxes))
+    masks = write_masks(out, plan, taken)
+    card = make_card(importer, plan, settings, taken, boxes=len(boxes), masks=len(masks))
     head = ("image", *(plan.columns or ("label",)), "split", "patient")
     rows = [
         (source.image, *(item.flags or (item.label,)), item.split, item.patient or item.name)
@@ -63,14 +66,15 @@ def write_data_set(
     }
     if boxes:
         files["boxes.csv"] = csv_text([_BOX_COLUMNS], boxes)
-    (out / "table.csv").unlink(missing_ok=True)  # a folder without its table is no data set
     if not boxes:
         (out / "boxes.csv").unlink(missing_ok=True)
     for name, text in files.items():
         if name != "table.csv":
             write_atomically(out / name, text)
-    _remove_strangers(out, {source.image for _, source in taken})
+    _remove_strangers(out / "images", {source.image for _, source in taken})
+    _remove_strangers(out / "masks", {name.removeprefix("masks/") for _, name in masks})
     sums = [(source.sha256, f"images/{source.image}") for _, source in taken]
+    sums += masks
     sums += [(hashlib.sha256(text.encode()).hexdigest(), name) for name, text in files.items()]
     lines = [f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda pair: pair[1])]
     write_atomically(out / "checksums.sha256", "".join(lines))
@@ -111,12 +115,11 @@ def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def _remove_strangers(out: Path, images: set[str]) -> None:
-    """Remove what earlier, interrupted imports left in the image folder, which is the import's."""
-    folder = out / "images"
+def _remove_strangers(folder: Path, names: set[str]) -> None:
+    """Remove what earlier, interrupted imports left in a folder that is the import's."""
     try:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.relative_to(folder).as_posix() not in images:
+            if path.is_file() and path.relative_to(folder).as_posix() not in names:
                 path.unlink()
     except OSError as error:
         raise InputError(f"{folder}: cannot be cleaned up ({error.strerror}).") from error
