@@ -11,6 +11,7 @@ from typing import Any
 
 from softcam.data.annotations import UNNAMED, Box
 from softcam.data.csvfile import CsvFile, read_csv
+from softcam.data.dicompatients import patients_of
 from softcam.data.folder import SPLITS
 from softcam.data.imagefolder import SUFFIXES, ImageFolder
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan, Shape
@@ -66,12 +67,19 @@ def plan(root: Path, task: str) -> Plan:
     ]
     meaning = settle(RawTable(path, tuple(raw), flags), partial, require_labels=True)
     items, left_out = _items(raw, folder, meaning, home)
+    notes = []
+    if not any(item.patient for item in items):
+        found = patients_of([home / item.source for item in items])
+        items = [
+            replace(item, patient=name) for item, name in zip(items, found.patients, strict=True)
+        ]
+        notes = found.notes
     boxes, bad = _boxes(home, {item.source: item for item in items}, folder)
     items = [replace(item, boxes=tuple(boxes.get(item.source, ()))) for item in items]
     left_out += bad
     if (home / "masks").is_dir():
         left_out.append(LeftOut("masks/", "masks are not imported", problem=False))
-    notes = [
+    notes += [
         f"the column {written!r} was taken for the {name}"
         for name, written in columns.items()
         if written != name and not (flags and name == "label")
