@@ -90,8 +90,10 @@ def _reduced(array: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float64]:
     eight = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
     # The last row and column of blocks may be partial: Pillow averages what there is of them.
     image = Image.fromarray(np.ascontiguousarray(eight))
-    small = np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float64)
-    return small.max(axis=2) if small.ndim == 3 else small
+    small = np.asarray(image.reduce(factor) if factor > 1 else image)
+    if small.ndim == 3:  # channel by channel: numpy is slow along so short an axis
+        small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])
+    return small.astype(np.float64)
 
 
 def _bright(grey: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
