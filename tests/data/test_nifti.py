@@ -113,3 +113,37 @@ def test_what_cannot_be_shown_is_refused() -> None:
         read_image(_file(_values(np.uint8, (5, 7)))[:-3])
     with pytest.raises(InputError, match="not a NIfTI volume"):
         read_image(gzip.compress(b"text" * 400))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, -1)])
+def test_a_slices_pixels_lead_to_the_place_of_their_voxels(
+    axes: tuple[int, ...], signs: tuple[int, ...], tmp_path: Path
+) -> None:
+    """A slightly oblique volume; its affine is in RAS, the patient's system of DICOM in LPS."""
+    turn = np.linalg.qr(np.eye(3) + 0.1 * np.array([[0, 1, -1], [-1, 0, 2], [1, -2, 0]]))[0]
+    turn = turn * np.sign(np.diag(turn))
+    affine = np.eye(4)
+    for i, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        affine[:3, i] = turn[:, axis] * sign * (0.5, 0.75, 3.0)[i]
+    affine[:3, 3] = (-20.0, 11.0, 300.0)
+    array = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    path = tmp_path / "v.nii"
+    path.write_bytes(_file(array, affine))
+    pixels = read_image(f"{path}#2")
+    assert pixels.plane is not None
+    sides = (0.5, 0.75) if pixels.size == (5, 7) else (0.75, 0.5)
+    assert pixels.pixel_aspect == pytest.approx(sides[0] / sides[1])
+    for (row, column), value in np.ndenumerate(pixels.array):
+        voxel = np.argwhere(array == value)[0]
+        right, front, head = (affine @ [*voxel, 1])[:3]
+        found = pixels.plane.to_patient([column + 0.5, row + 0.5])
+        np.testing.assert_allclose(found, (-right, -front, head), atol=1e-4)
+
+
+def test_a_volume_that_no_scanner_placed_has_no_plane() -> None:
+    made = nibabel.Nifti1Image(_values(np.uint8, (5, 7, 1)), None)
+    assert read_image(made.to_bytes()).plane is None
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.4
+    assert read_image(_file(_values(np.uint8, (5, 7, 1)), sheared)).plane is None

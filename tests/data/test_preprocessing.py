@@ -11,6 +11,7 @@ from softcam.data.readers import Pixels, read_image
 from softcam.data.steps import Crop, Pad, Resize
 from softcam.errors import InputError
 from tests.data import files
+from tests.data.importers.replicas import retina
 
 
 def _pixels(height: int, width: int, dtype: type = np.uint8, channels: int = 3) -> Pixels:
@@ -217,3 +218,92 @@ def test_one_number_means_a_square() -> None:
 def test_wrong_settings_are_refused(data: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Preprocessing.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "expected"), [(1.0, (40, 20)), (2.0, (40, 10)), (0.5, (40, 40))]
+)
+def test_pixels_that_are_not_square_get_their_true_shape(
+    aspect: float, expected: tuple[int, int]
+) -> None:
+    pixels = Pixels(np.full((60, 30), 255, np.uint8), aspect)
+    prepared, geometry = Preprocessing((40, 40), channels="grey").prepare(pixels)
+    step = geometry.steps[0]
+    assert isinstance(step, Resize)
+    assert (step.height, step.width) == expected
+    assert (prepared > 0).sum() == expected[0] * expected[1]
+    assert geometry == Preprocessing((40, 40)).geometry((60, 30), aspect)
+    assert geometry.file_size == (60, 30)
+
+
+def test_a_disc_in_wide_pixels_is_round_for_the_model() -> None:
+    y, x = np.mgrid[:120, :60] + 0.5
+    disc = np.hypot(2 * (x - 30), y - 60) < 40  # a pixel is twice as wide as tall
+    pixels = Pixels((disc * 255).astype(np.uint8), 0.5)
+    for resize in ("pad", "crop"):
+        rule = Preprocessing((60, 60), channels="grey", resize=resize)  # type: ignore[arg-type]
+        seen = rule.prepare(pixels)[0][:, :, 0] > 127
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        assert abs(np.ptp(rows) - np.ptp(columns)) <= 1
+    ignored = Preprocessing((60, 60), channels="grey", pixel_aspect="ignore").prepare(pixels)[0]
+    seen = ignored[:, :, 0] > 127
+    assert np.ptp(np.flatnonzero(seen.any(axis=1))) > 1.8 * np.ptp(np.flatnonzero(seen.any(axis=0)))
+
+
+def test_stretching_has_no_true_shape_to_keep() -> None:
+    rule = Preprocessing((20, 30), resize="stretch")
+    assert rule.geometry((44, 18), 3.0).steps == (Resize(30, 20),)
+
+
+def test_settings_from_before_the_aspect_was_applied_do_not_apply_it() -> None:
+    old = Preprocessing((8, 9)).to_dict()
+    del old["pixel_aspect"], old["trim"]
+    read = Preprocessing.from_dict(old)
+    assert (read.pixel_aspect, read.trim) == ("ignore", "none")
+    new = Preprocessing((8, 9), trim="circle")
+    assert Preprocessing.from_dict(json.loads(json.dumps(new.to_dict()))) == new
+
+
+def test_the_circle_of_a_fundus_photograph_fills_the_input() -> None:
+    pixels = Pixels(retina(300, 200, (150.0, 90.0), 80.0))
+    sample = Preprocessing((64, 64), trim="circle")(pixels)
+    crop = sample.geometry.steps[0]
+    assert isinstance(crop, Crop)
+    np.testing.assert_allclose(
+        (crop.x, crop.y, crop.width, crop.height), (70, 10, 160, 160), atol=3
+    )
+    assert sample.geometry == Preprocessing((64, 64), trim="circle").geometry_of(pixels)
+    with pytest.raises(InputError, match="depends on the image"):
+        Preprocessing((64, 64), trim="circle").geometry((200, 300))
+
+
+def test_a_circle_that_the_camera_cut_off_is_padded_with_black() -> None:
+    rule = Preprocessing((64, 64), trim="circle")
+    prepared, geometry = rule.prepare(Pixels(retina(300, 200, (150.0, 100.0), 130.0)))
+    crop, pad = geometry.steps[:2]
+    assert isinstance(crop, Crop)
+    assert isinstance(pad, Pad)
+    assert min(pad.top, pad.bottom) >= 28
+    assert not prepared[:6].any()
+    assert geometry.content_box()[1] > 6
+
+
+@pytest.mark.parametrize("kind", ["black", "noise", "bright", "tiny"])
+def test_without_a_circle_the_whole_image_is_taken(kind: str) -> None:
+    arrays = {
+        "black": np.zeros((50, 70), np.uint8),
+        "noise": np.random.default_rng(0).integers(0, 255, (50, 70), dtype=np.uint8),
+        "bright": np.full((50, 70, 3), 200, np.uint8),
+        "tiny": np.zeros((1, 1), np.uint16),
+    }
+    pixels = Pixels(arrays[kind])
+    plain, trimmed = Preprocessing((32, 32)), Preprocessing((32, 32), trim="circle")
+    assert trimmed.geometry_of(pixels) == plain.geometry(pixels.size)
+    np.testing.assert_array_equal(trimmed(pixels).pixels, plain(pixels).pixels)
+
+
+def test_a_line_is_not_blown_up_beyond_all_memory() -> None:
+    line = Pixels(np.zeros((1, 20_000), np.uint8))
+    with pytest.raises(InputError, match="before it is cropped"):
+        Preprocessing((512, 512), resize="crop").prepare(line)
+    assert Preprocessing((512, 512)).prepare(line)[0].shape == (512, 512, 3)

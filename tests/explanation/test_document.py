@@ -21,6 +21,7 @@ def test_the_document_is_strict_json_and_holds_exact_parts(softcam_model, image)
         "width": 48,
         "height": 24,
         "sha256": image_digest(explanation),
+        "plane": None,
     }
     assert document["predicted"] == list(explanation.predicted)
     assert document["evidence"]["cell_in_input_pixels"] == [4, 4]

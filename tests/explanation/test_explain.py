@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pydicom
 import pytest
 import torch
 from PIL import Image
@@ -8,9 +11,11 @@ from torch import nn
 
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.readers import read_image
+from softcam.data.steps import Flip
 from softcam.errors import InputError
 from softcam.evidence.info import ModelInfo
 from softcam.explanation.explain import explain, explain_many
+from tests.data import dicoms
 
 
 def test_a_real_softcam_is_explained_exactly(softcam_model, image):
@@ -107,3 +112,71 @@ def test_a_bad_batch_size_or_too_few_names_are_refused(predictor, image):
         next(explain_many(predictor, [image], batch_size=0))
     with pytest.raises(InputError, match="fewer names"):
         list(explain_many(predictor, [image, image], names=["a"]))
+
+
+SLICE = {
+    "ImagePositionPatient": [-30.0, 12.0, 5.0],
+    "ImageOrientationPatient": [0.0, 1.0, 0.0, 0.0, 0.0, -1.0],
+    "PixelSpacing": [1.0, 0.5],
+}
+
+
+def test_a_slice_is_seen_in_its_true_shape_and_its_regions_lie_in_the_patient(predictor, tmp_path):
+    scan = np.zeros((24, 48), np.uint8)
+    scan[4:8, 36:40] = 255
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(dicoms.save(dicoms.dataset(scan, **SLICE)))
+    explanation = explain(predictor, path)
+    # Pixels twice as tall as wide: 24 × 48 of them make a square.
+    assert explanation.geometry == predictor_rule(predictor).geometry((24, 48), 2.0)
+    assert explanation.geometry.content_box() == (0, 0, 32, 32)
+    regions = explanation.to_dict()["classes"][0]["own"]["regions"]
+    for told, region in zip(regions, explanation.regions(0), strict=True):
+        x, y = region.peak_xy
+        by_hand = (-30.0, 12.0 + 0.5 * (x - 0.5), 5.0 - 1.0 * (y - 0.5))
+        np.testing.assert_allclose(told["peak_patient_mm"], by_hand)
+        x, y = region.box[0] + region.box[2] / 2, region.box[1] + region.box[3] / 2
+        by_hand = (-30.0, 12.0 + 0.5 * (x - 0.5), 5.0 - 1.0 * (y - 0.5))
+        np.testing.assert_allclose(told["box_centre_patient_mm"], by_hand)
+    assert regions
+    first = explanation.regions(0)[0]
+    assert abs(first.peak_xy[0] - 38) <= 6
+    assert abs(first.peak_xy[1] - 6) <= 3
+    assert explanation.to_dict()["image"]["plane"]["spacing"] == [1.0, 0.5]
+
+
+def predictor_rule(predictor) -> Preprocessing:
+    return Preprocessing.from_dict(predictor.info.preprocessing)
+
+
+def test_without_a_plane_no_millimetres_are_told(predictor, image, tmp_path):
+    kind = pydicom.uid.DigitalXRayImageStorageForPresentation
+    made = dicoms.dataset(image[:, :, 0], SOPClassUID=kind, ImagerPixelSpacing=[0.1, 0.1], **SLICE)
+    path = tmp_path / "chest.dcm"
+    path.write_bytes(dicoms.save(made))
+    for source in (image, path):
+        explanation = explain(predictor, source)
+        with pytest.raises(InputError, match="does not say where in the patient"):
+            explanation.to_patient([1.0, 2.0])
+        assert "_mm" not in json.dumps(explanation.to_dict())
+
+
+@pytest.mark.parametrize(("horizontal", "vertical"), [(1, 0), (0, 1), (1, 1)])
+def test_evidence_of_a_flipped_input_returns_to_its_place(
+    predictor, make_explanation, horizontal, vertical
+):
+    scan = np.zeros((32, 64, 3), np.uint8)
+    scan[4:8, 40:48] = 255
+    sample = predictor_rule(predictor)(read_image(scan))
+    flip = Flip(bool(horizontal), bool(vertical))
+    pixels = sample.pixels[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
+    found = []
+    for batch, geometry in (
+        (sample.pixels[None], sample.geometry),
+        (np.ascontiguousarray(pixels)[None], sample.geometry.then(flip)),
+    ):
+        evidence = predictor.predict(batch)[1][0]
+        found.append(make_explanation(evidence, geometry=geometry, classes=None))
+    plain, flipped = found
+    np.testing.assert_allclose(flipped.map(0), plain.map(0), atol=1e-6)
+    assert flipped.regions(0)[0].box == pytest.approx(plain.regions(0)[0].box)

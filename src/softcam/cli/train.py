@@ -40,6 +40,12 @@ def train(
     one_logit: Annotated[_Flag, typer.Option(help="One logit and map for a binary task.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size: 224, or HxW. Default 224.")] = None,
     resize: Annotated[str | None, typer.Option(help="pad, stretch or crop. Default pad.")] = None,
+    trim: Annotated[
+        str | None, typer.Option(help="none, or circle for fundus photographs. Default none.")
+    ] = None,
+    pixel_aspect: Annotated[
+        str | None, typer.Option(help="apply or ignore non-square pixels. Default apply.")
+    ] = None,
     channels: Annotated[str | None, typer.Option(help="rgb or grey. Default rgb.")] = None,
     augment: Annotated[
         str | None, typer.Option(help="none, light, fundus, oct or chest. Default light.")

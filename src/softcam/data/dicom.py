@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,6 +27,7 @@ except ImportError as error:
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import _at_pixel_data, _read_file_meta_info, read_dataset
+from pydicom.tag import BaseTag
 
 from softcam.data.dicomdisplay import Window, display
 from softcam.data.dicomframe import PixelValue, read_frame
@@ -38,6 +39,7 @@ DicomSource = str | os.PathLike[str] | bytes | Dataset
 
 _MAX_INFLATED = 256 << 20
 _PIXEL_DATA = 0x7FE00010
+_PATIENT_ID = 0x00100020
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def read_dicom(
     Grey goes through the modality LUT or rescale, the VOI LUT or window, and is inverted for
     MONOCHROME1 or the presentation LUT shape INVERSE (PS3.3 C.11). Where the file has neither VOI
     LUT nor window, up to 8 bits are shown as stored and more bits from the frame's smallest to its
-    largest value, padding left out. PALETTE COLOR and YBR become RGB. PixelAspectRatio is told in
-    the header and not applied.
+    largest value, padding left out. PALETTE COLOR and YBR become RGB. The pixels stay as stored
+    where they are not square; `Pixels.pixel_aspect` tells it to the preprocessing.
 
     Args:
         source: Path of a DICOM file, also as `scan.dcm#3`; the bytes of one; or a pydicom dataset.
@@ -132,6 +134,24 @@ def read_dicom_header(
         return read_header(name, dataset, choose_frame(name, 1 if frame is None else frame, count))
 
 
+def read_patient(name: str, stream: BinaryIO) -> str:
+    """Read the Patient ID of an open DICOM file and nothing behind it.
+
+    Args:
+        name: What error messages call the file.
+        stream: The file, at its start.
+
+    Returns:
+        (0010,0020) Patient ID; empty when the file does not say.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    with one_sentence(name):
+        dataset = parse(name, stream, _behind_patient)[0]
+        return str(dataset.get("PatientID") or "").strip(" \0")
+
+
 def _read(
     name: str,
     source: Dataset | bytes | None,
@@ -141,18 +161,20 @@ def _read(
     max_pixels: int,
 ) -> DicomImage:
     with one_sentence(name):
-        pixels: PixelValue | None
+        value: PixelValue | None
         if stream is None:
             assert isinstance(source, Dataset)  # the two other sources have a stream
-            dataset, pixels = source, _pixels_of(name, source)
+            dataset, value = source, _pixels_of(name, source)
         else:
-            dataset, pixels = parse(name, stream)
+            dataset, value = parse(name, stream)
         rows, columns, count = read_size(name, dataset)
         check_size(name, (rows, columns), max_pixels)
         index = choose_frame(name, frame, count)
-        values = read_frame(name, dataset, pixels, index)
+        values = read_frame(name, dataset, value, index)
         array = display(name, values, dataset, index, window)
-        return DicomImage(Pixels(array), read_header(name, dataset, index), index + 1)
+        header = read_header(name, dataset, index)
+        pixels = Pixels(array, header.pixel_aspect_ratio, header.plane)
+        return DicomImage(pixels, header, index + 1)
 
 
 @contextmanager
@@ -184,7 +206,13 @@ def _pixels_of(name: str, dataset: Dataset) -> PixelValue | None:
     return PixelValue(BytesIO(dataset.PixelData), str(dataset["PixelData"].VR))
 
 
-def parse(name: str, stream: BinaryIO) -> tuple[Dataset, PixelValue | None]:
+def _behind_patient(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return bool(tag > _PATIENT_ID)
+
+
+def parse(
+    name: str, stream: BinaryIO, stop: Callable[[BaseTag, str | None, int], bool] = _at_pixel_data
+) -> tuple[Dataset, PixelValue | None]:
     """Read all before the pixels; leave a stream at the start of the pixels' value.
 
     pydicom's own dcmread would inflate a deflated object however large it becomes.
@@ -223,10 +251,10 @@ def parse(name: str, stream: BinaryIO) -> tuple[Dataset, PixelValue | None]:
     # Private transfer syntaxes do not say their byte order; the check of the syntax refuses them.
     implicit = syntax == uid.ImplicitVRLittleEndian
     little = syntax != uid.ExplicitVRBigEndian
-    dataset = read_dataset(stream, implicit, little, stop_when=_at_pixel_data)
+    dataset = read_dataset(stream, implicit, little, stop_when=stop)
     dataset.file_meta = meta
     dataset.set_original_encoding(implicit, little)
-    head = stream.read(8)
+    head = stream.read(8) if stop is _at_pixel_data else b""
     if len(head) < 8:
         return dataset, None
     # Some files are implicit whatever their transfer syntax says; read_dataset noticed it too.

@@ -8,24 +8,19 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from softcam.data.plane import MAX_ASPECT, PlaneGeometry
 from softcam.errors import InputError
 
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneGeometry:
-    """Where a slice lies in the patient, in millimetres of the DICOM patient system (LPS).
-
-    Attributes:
-        position: (x, y, z) of the centre of the first pixel.
-        row: Unit vector (x, y, z) along a row, with growing column number.
-        column: Unit vector (x, y, z) along a column, with growing row number.
-    """
-
-    position: tuple[float, ...]
-    row: tuple[float, ...]
-    column: tuple[float, ...]
+_PROJECTIONS = {
+    f"1.2.840.10008.5.1.4.1.1.{number}"
+    for number in (
+        *("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1"),  # CR, DX, mammography, intra-oral
+        *("12.1", "12.1.1", "12.2", "12.2.1"),  # angiography, fluoroscopy
+        *("13.1.4", "13.1.5", "481.1"),  # breast projections, portal images
+    )
+}
+"""SOP classes of projection radiographs, in which no pixel is a place in the patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +42,10 @@ class DicomHeader:
         spacing_source: Attribute that the spacing comes from. Only PixelSpacing may be in the
             patient; the others are at the detector or the film.
         pixel_aspect_ratio: Height of a pixel over its width, from PixelAspectRatio or else from
-            the spacing; 1.0 when neither is given. It is told and not applied: file pixels are
-            the stored pixels.
-        plane: Where the frame lies in the patient; None for projections.
+            the spacing; 1.0 when neither is given. File pixels are the stored pixels all the
+            same; `Preprocessing` gives the image its true shape.
+        plane: Where the frame lies in the patient; None for projections, whatever their header
+            says, and where position, orientation or spacing in the patient is missing.
     """
 
     patient_id: str
@@ -66,6 +62,26 @@ class DicomHeader:
     spacing_source: str
     pixel_aspect_ratio: float
     plane: PlaneGeometry | None
+
+    def patient_plane(self) -> PlaneGeometry:
+        """Give the plane that the frame shows.
+
+        Raises:
+            InputError: It shows none.
+        """
+        if self.plane is None:
+            what = f"an image of the modality {self.modality}" if self.modality else "this image"
+            at = (
+                f"; its {self.spacing_source} is no distance in the patient"
+                if self.spacing_source
+                else ""
+            )
+            raise InputError(
+                f"The DICOM header gives {what} no plane in the patient{at}: use file pixels. "
+                "Projections have none; slices need ImagePositionPatient, "
+                "ImageOrientationPatient and PixelSpacing."
+            )
+        return self.plane
 
     @property
     def size(self) -> tuple[int, int]:
@@ -157,7 +173,7 @@ def read_header(name: str, dataset: Dataset, index: int) -> DicomHeader:
         pixel_spacing=spacing,
         spacing_source=source,
         pixel_aspect_ratio=_aspect(dataset, spacing),
-        plane=_plane(dataset, index),
+        plane=_plane(dataset, index, frames),
     )
 
 
@@ -199,18 +215,33 @@ def _spacing(dataset: Dataset, index: int) -> tuple[tuple[float, float] | None, 
 
 def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
     ratio = numbers(dataset, "PixelAspectRatio", 2) or spacing
-    return ratio[0] / ratio[1] if ratio and min(ratio) > 0 else 1.0
+    if not ratio or min(ratio) <= 0:
+        return 1.0
+    aspect = ratio[0] / ratio[1]
+    # Beyond this it is a slip of the pen, which shall not squash the image to a line.
+    return aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else 1.0
 
 
-def _plane(dataset: Dataset, index: int) -> PlaneGeometry | None:
-    where = macro(dataset, index, "PlanePositionSequence")
-    turned = macro(dataset, index, "PlaneOrientationSequence")
-    position = numbers(where, "ImagePositionPatient", 3) or numbers(
-        dataset, "ImagePositionPatient", 3
-    )
-    axes = numbers(turned, "ImageOrientationPatient", 6) or numbers(
-        dataset, "ImageOrientationPatient", 6
-    )
-    if position is None or axes is None:
+def _plane(dataset: Dataset, index: int, frames: int) -> PlaneGeometry | None:
+    if _text(dataset, "SOPClassUID") in _PROJECTIONS:
         return None
-    return PlaneGeometry(position, axes[:3], axes[3:])
+    where = numbers(macro(dataset, index, "PlanePositionSequence"), "ImagePositionPatient", 3)
+    if where is None and frames == 1:  # one position cannot hold for the slices of a stack
+        where = numbers(dataset, "ImagePositionPatient", 3)
+    axes = numbers(
+        macro(dataset, index, "PlaneOrientationSequence"), "ImageOrientationPatient", 6
+    ) or numbers(dataset, "ImageOrientationPatient", 6)
+    measures = macro(dataset, index, "PixelMeasuresSequence")
+    spacing = numbers(measures, "PixelSpacing", 2) or numbers(dataset, "PixelSpacing", 2)
+    if where is None or axes is None or spacing is None:
+        return None
+    try:
+        return PlaneGeometry(
+            where,
+            axes[:3],
+            axes[3:],
+            (spacing[0], spacing[1]),
+            _text(dataset, "FrameOfReferenceUID"),
+        )
+    except InputError:
+        return None  # such a header says nothing about the place

@@ -152,6 +152,66 @@ class Geometry:
         y_ends = sorted((y.map.at(y.low), y.map.at(y.high)))
         return float(x_ends[0]), float(y_ends[0]), float(x_ends[1]), float(y_ends[1])
 
+    def file_to_cell(
+        self, points: npt.ArrayLike, map_size: tuple[int, int]
+    ) -> npt.NDArray[np.float64]:
+        """Take points from file pixels to the cells of an evidence map.
+
+        Args:
+            points: (..., 2) array of x, y in file pixels.
+            map_size: (h, w) of a map over the whole input.
+
+        Returns:
+            (..., 2) float64 array of row, column with cell edges at integers, so that its floor
+            is the cell and half past that the cell's centre; outside of the map for points that
+            were cropped away.
+        """
+        columns_rows = self.to_input(points) * self._cells_per_pixel(map_size)
+        return np.asarray(columns_rows[..., ::-1])
+
+    def cell_to_file(
+        self, cells: npt.ArrayLike, map_size: tuple[int, int]
+    ) -> npt.NDArray[np.float64]:
+        """Take positions in an evidence map back to file pixels; undoes `file_to_cell`.
+
+        Args:
+            cells: (..., 2) array of row, column with cell edges at integers; the centre of the
+                cell in row i and column j is (i + 0.5, j + 0.5).
+            map_size: (h, w) of a map over the whole input.
+
+        Returns:
+            (..., 2) float64 array of x, y in file pixels; outside of the file for padding.
+        """
+        columns_rows = np.asarray(cells, dtype=np.float64)[..., ::-1]
+        return self.to_file(columns_rows / self._cells_per_pixel(map_size))
+
+    def cell_boxes(
+        self, cells: npt.ArrayLike, map_size: tuple[int, int]
+    ) -> npt.NDArray[np.float64]:
+        """Tell which part of the file the cells of an evidence map lie on.
+
+        Args:
+            cells: (N, 2) array of row and column, counted from 0.
+            map_size: (h, w) of a map over the whole input.
+
+        Returns:
+            (N, 4) float64 array of x, y, width, height in file pixels, clipped to the part of the
+            file that the input shows; a cell on padding has width or height 0.
+        """
+        given = np.asarray(cells, dtype=np.float64).reshape(-1, 2)
+        ends = self.cell_to_file(np.stack([given, given + 1]), map_size)
+        x0, y0, x1, y1 = self.visible_box()
+        ends = ends.clip((x0, y0), (x1, y1))
+        start = ends.min(axis=0)
+        return np.concatenate([start, ends.max(axis=0) - start], axis=1)
+
+    def _cells_per_pixel(self, map_size: tuple[int, int]) -> npt.NDArray[np.float64]:
+        """Along x and y."""
+        if len(map_size) != 2 or min(map_size) < 1:
+            raise InputError(f"A map of (height, width) {map_size} has no cell.")
+        (height, width), (rows, columns) = self.input_size, map_size
+        return np.array([columns / width, rows / height])
+
     def map_to_file(
         self,
         values: npt.ArrayLike,

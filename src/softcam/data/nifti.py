@@ -8,6 +8,7 @@ the header's affine, with rows and columns exchanged or mirrored and never resam
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from softcam.data.frames import choose_frame
 from softcam.data.pillow import Array
+from softcam.data.plane import MAX_ASPECT, PlaneGeometry
 from softcam.errors import InputError, MissingExtraError, SoftcamError
 
 try:
@@ -142,6 +144,57 @@ def read_slice(name: str, header: Any, stream: BinaryIO | gzip.GzipFile, index: 
         raise
     except Exception as error:
         raise _damaged(name, error) from error
+
+
+def pixel_aspect(header: Any) -> float:
+    """Height of a displayed slice's pixels over their width; 1.0 where the header says nonsense.
+
+    Args:
+        header: From `open_volume`.
+    """
+    sides = [abs(float(side)) for side in header.get_zooms()[:2]]
+    if len(sides) < 2 or not all(math.isfinite(side) and side > 0 for side in sides):
+        return 1.0
+    aspect = sides[1] / sides[0] if _turns(header)[0] else sides[0] / sides[1]
+    return aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else 1.0
+
+
+def slice_plane(header: Any, index: int) -> PlaneGeometry | None:
+    """Where a displayed slice lies in the patient.
+
+    Args:
+        header: From `open_volume`.
+        index: The slice counted from 0.
+
+    Returns:
+        The plane in the system that DICOM uses (NIfTI's has x and y the other way round); None
+        where the header has no affine of a scanner (codes 0), or a sheared one.
+    """
+    if not (int(header["sform_code"]) or int(header["qform_code"])):
+        return None
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(header.get_best_affine(), np.float64)
+    exchanged, mirror_rows, mirror_columns = _turns(header)
+    # Columns: what one more row, one more column and no step at all are in voxels.
+    voxels = np.zeros((4, 3))
+    voxels[1 if exchanged else 0, 0] = -1 if mirror_rows else 1
+    voxels[0 if exchanged else 1, 1] = -1 if mirror_columns else 1
+    voxels[2:, 2] = index, 1
+    for step, mirrored in ((0, mirror_rows), (1, mirror_columns)):
+        axis = int(np.flatnonzero(voxels[:2, step])[0])
+        voxels[axis, 2] = int(header.get_data_shape()[axis]) - 1 if mirrored else 0
+    down, right, first = (affine @ voxels)[:3].T
+    spacing = float(np.linalg.norm(down)), float(np.linalg.norm(right))
+    if not all(math.isfinite(side) and side > 0 for side in spacing):
+        return None
+    try:
+        return PlaneGeometry(
+            tuple(map(float, first)),
+            tuple(map(float, right / spacing[1])),
+            tuple(map(float, down / spacing[0])),
+            spacing,
+        )
+    except InputError:
+        return None
 
 
 def _damaged(name: str, error: Exception) -> InputError:

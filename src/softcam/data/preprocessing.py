@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from softcam.data.geometry import Geometry
-from softcam.data.readers import Pixels
+from softcam.data.readers import MAX_PIXELS, Pixels
+from softcam.data.retina import Region, find_field
 from softcam.data.steps import Crop, Flip, Pad, Resize, Step
 from softcam.errors import InputError
 
 Channels = Literal["rgb", "grey"]
 ResizeRule = Literal["pad", "stretch", "crop"]
+Trim = Literal["none", "circle"]
+PixelAspect = Literal["apply", "ignore"]
 Prepared = npt.NDArray[np.unsignedinteger] | npt.NDArray[np.float32]
 """uint8, uint16, or float32 on the scale 0..1."""
 
@@ -51,6 +54,12 @@ class Preprocessing:
         resize: "pad" keeps the aspect and adds black around, "stretch" fills the input, "crop"
             fits the shorter side and cuts the middle out.
         interpolation: "bilinear", over all source pixels that a reduced pixel covers.
+        trim: "circle" first cuts a fundus photograph to the square around the retina's circle,
+            with black where the camera cut the circle off; an image in which no circle is found
+            stays whole. "none" leaves every image whole.
+        pixel_aspect: "apply" gives images whose file says that its pixels are not square (DICOM,
+            NIfTI) their true shape, unless `resize` is "stretch", which gives every image the
+            input's; "ignore" takes all pixels for square.
 
     Raises:
         InputError: A value is out of range or of the wrong type.
@@ -62,9 +71,16 @@ class Preprocessing:
     channels: Channels = "rgb"
     resize: ResizeRule = "pad"
     interpolation: Literal["bilinear"] = "bilinear"
+    trim: Trim = "none"
+    pixel_aspect: PixelAspect = "apply"
 
     def __post_init__(self) -> None:
-        for name, choices in (("channels", Channels), ("resize", ResizeRule)):
+        for name, choices in (
+            ("channels", Channels),
+            ("resize", ResizeRule),
+            ("trim", Trim),
+            ("pixel_aspect", PixelAspect),
+        ):
             if getattr(self, name) not in get_args(choices):
                 raise InputError(
                     f"preprocessing.{name} is {getattr(self, name)!r}; "
@@ -99,6 +115,8 @@ class Preprocessing:
 
         Args:
             data: The attributes by name; `size` is required and may be one number for a square.
+                Without `pixel_aspect` it is "ignore": models that were saved before there was a
+                choice have learnt so.
 
         Raises:
             InputError: A key is missing or unknown, or a value is wrong.
@@ -112,27 +130,58 @@ class Preprocessing:
         if "size" not in data:
             raise InputError("preprocessing has no size; give [height, width] in pixels.")
         given = {key: value for key, value in data.items() if value is not None}
+        given.setdefault("pixel_aspect", "ignore")
         for key in ("mean", "std"):
             if key in given:
                 given[key] = _statistics(key, given[key])
         return cls(**given)
 
-    def geometry(self, file_size: tuple[int, int]) -> Geometry:
+    def geometry(self, file_size: tuple[int, int], pixel_aspect: float = 1.0) -> Geometry:
         """Work out the steps for an image, without touching its pixels.
 
         Args:
             file_size: (height, width) as displayed.
-        """
-        return Geometry.of(file_size, *self._steps(file_size))
+            pixel_aspect: Height of a pixel over its width, as `Pixels` has it.
 
-    def _steps(self, file_size: tuple[int, int]) -> list[Step]:
-        (height, width), (to_height, to_width) = file_size, self.size
+        Raises:
+            InputError: The steps depend on the pixels (`trim` is "circle"); ask `geometry_of`.
+        """
+        if self.trim != "none":
+            raise InputError(
+                f"With preprocessing.trim {self.trim!r} the geometry depends on the image; use "
+                "geometry_of or prepare with its pixels."
+            )
+        whole = (0, 0, file_size[1], file_size[0])
+        return Geometry.of(file_size, *self._steps(file_size, whole, pixel_aspect))
+
+    def geometry_of(self, pixels: Pixels) -> Geometry:
+        """Work out the steps for an image, whatever the rules.
+
+        Args:
+            pixels: The image as displayed.
+        """
+        if self.trim == "none":
+            return self.geometry(pixels.size, pixels.pixel_aspect)
+        pixels = replace(pixels, pixel_aspect=self._applied(pixels.pixel_aspect))
+        steps = self._steps(pixels.size, _circle(pixels), pixels.pixel_aspect)
+        return Geometry.of(pixels.size, *steps)
+
+    def _applied(self, pixel_aspect: float) -> float:
+        return pixel_aspect if self.pixel_aspect == "apply" else 1.0
+
+    def _steps(self, file_size: tuple[int, int], region: Region, pixel_aspect: float) -> list[Step]:
+        """The cut to a region of the file, then the resizing of its true shape to the input."""
+        steps = _cut(file_size, region)
+        width, height = region[2] - region[0], region[3] - region[1]
+        to_height, to_width = self.size
         if self.resize == "stretch":
-            return [Resize(to_width, to_height)]
-        scales = to_height / height, to_width / width
+            return [*steps, Resize(to_width, to_height)]
+        # The true shape is in units of a pixel's width.
+        tall = height * self._applied(pixel_aspect)
+        scales = to_height / tall, to_width / width
         scale = min(scales) if self.resize == "pad" else max(scales)
-        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-        steps: list[Step] = [Resize(new_width, new_height)]
+        new_height, new_width = max(1, round(tall * scale)), max(1, round(width * scale))
+        steps.append(Resize(new_width, new_height))
         if self.resize == "pad":
             left, top = (to_width - new_width) // 2, (to_height - new_height) // 2
             steps.append(Pad(left, top, to_width - new_width - left, to_height - new_height - top))
@@ -149,12 +198,21 @@ class Preprocessing:
 
         Returns:
             (H, W, C) array of the image's own type (16 bits stay 16 bits), and the geometry.
+
+        Raises:
+            InputError: The image is so long that "crop" would blow it up beyond all memory.
         """
         array: npt.NDArray[Any] = pixels.array
         if self.channels == "grey" and array.ndim == 3:
             array = _luma(array)
-        geometry = self.geometry(pixels.size)
+        geometry = self.geometry_of(pixels)
         for step in geometry.steps:
+            if isinstance(step, Resize) and step.width * step.height > MAX_PIXELS:
+                raise InputError(
+                    f"An image of {pixels.size[1]} x {pixels.size[0]} px would become "
+                    f"{step.width} x {step.height} px before it is cropped to the input; use "
+                    "preprocessing.resize pad."
+                )
             array = _apply(array, step)
         if array.ndim == 2:
             array = np.repeat(array[:, :, None], len(self.mean), axis=2)
@@ -188,6 +246,31 @@ class Preprocessing:
         """Prepare and normalise an image."""
         prepared, geometry = self.prepare(pixels)
         return Sample(self.normalise(prepared), geometry)
+
+
+def _circle(pixels: Pixels) -> Region:
+    """The square around the retina's circle, in file pixels; the whole image without one."""
+    (height, width), (tall, wide) = pixels.size, pixels.true_size
+    whole = 0, 0, width, height
+    if wide * tall > MAX_PIXELS:
+        return whole
+    try:
+        field = find_field(_resize(pixels.array, wide, tall))
+    except InputError:
+        return whole
+    return field.region(width / wide, height / tall) if field.circle else whole
+
+
+def _cut(file_size: tuple[int, int], region: Region) -> list[Step]:
+    """Cut a region out, with padding where it reaches over the border."""
+    (height, width), (x0, y0, x1, y1) = file_size, region
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    steps: list[Step] = []
+    if (left, top, right, bottom) != (0, 0, width, height):
+        steps.append(Crop(left, top, right - left, bottom - top))
+    if (left, top, right, bottom) != region:
+        steps.append(Pad(left - x0, top - y0, x1 - right, y1 - bottom))
+    return steps
 
 
 def _apply(array: npt.NDArray[Any], step: Step) -> npt.NDArray[Any]:

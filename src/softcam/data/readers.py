@@ -19,11 +19,14 @@ from PIL import Image
 from softcam.data import pillow, tiff
 from softcam.data.frames import choose_frame, split_frame
 from softcam.data.pillow import Array
+from softcam.data.plane import MAX_ASPECT, PlaneGeometry
 from softcam.data.records import Record
 from softcam.errors import InputError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+    from softcam.data.dicomheader import DicomHeader
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded: they would fill the memory."""
@@ -39,11 +42,20 @@ class Pixels:
 
     Attributes:
         array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16.
+        pixel_aspect: Height of a pixel over its width, where a DICOM or NIfTI file says so.
+        plane: Where the image lies in the patient; None unless the file says so.
     """
 
     array: Array
+    pixel_aspect: float = 1.0
+    plane: PlaneGeometry | None = None
 
     def __post_init__(self) -> None:
+        if not 1 / MAX_ASPECT <= self.pixel_aspect <= MAX_ASPECT:
+            raise InputError(
+                f"The height of a pixel over its width is {self.pixel_aspect}; it must be from "
+                f"{1 / MAX_ASPECT} to {MAX_ASPECT}."
+            )
         if self.array.dtype not in (np.uint8, np.uint16):
             raise InputError(f"Pixels must be uint8 or uint16, not {self.array.dtype}.")
         colour = self.array.ndim == 3 and self.array.shape[2] == 3
@@ -62,6 +74,13 @@ class Pixels:
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.array.shape[0], self.array.shape[1]
+
+    @property
+    def true_size(self) -> tuple[int, int]:
+        """(height, width) in square pixels as fine as the finer side of these."""
+        height, width = self.size
+        tall = max(1, round(height * max(1.0, self.pixel_aspect)))
+        return tall, max(1, round(width * max(1.0, 1 / self.pixel_aspect)))
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -124,6 +143,28 @@ def read_record(record: Record, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         raise InputError(f"Row {record.row} of the table: {error}") from error
 
 
+def record_header(record: Record) -> DicomHeader | None:
+    """Read what the DICOM file of a table's record says of it: study, series, SOP, laterality.
+
+    Args:
+        record: Record of a table.
+
+    Returns:
+        The header of the record's frame; None if the file is no DICOM file.
+
+    Raises:
+        InputError: The file is missing or damaged.
+        MissingExtraError: It is a DICOM file and pydicom is not installed.
+    """
+    file, frame = split_frame(record.image)
+    with open_file(file) as stream:
+        if _kind(stream) != "DICOM":
+            return None
+        from softcam.data.dicom import read_dicom_header
+
+        return read_dicom_header(stream, frame=frame, name=str(record.image))
+
+
 def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Read an image's size from its header, without decoding it.
 
@@ -183,7 +224,9 @@ def _read_stream(
         header, plain = nifti.open_volume(name, stream)
         height, width, index = nifti.slice_size(name, header, frame)
         check_size(name, (height, width), max_pixels)
-        return Pixels(nifti.read_slice(name, header, plain, index))
+        array = nifti.read_slice(name, header, plain, index)
+        plane = nifti.slice_plane(header, index)
+        return Pixels(array, nifti.pixel_aspect(header), plane)
     if kind == "TIFF":
         page = tiff.open_page(name, stream, frame)
         check_size(name, page.size[::-1], max_pixels)

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from softcam.data.annotationfiles import read_annotations
+from softcam.data.dicompatients import patients_of
 from softcam.data.folder import SPLITS, scan_folder
+from softcam.data.frames import split_frame
 from softcam.data.imagefolder import ImageFolder
 from softcam.data.labels import read_flag
 from softcam.data.meaning import Meaning, settle
@@ -38,9 +40,10 @@ def read_table(
 
     Args:
         path: A CSV file with the columns `image`, `label` and, if there are any, `split` and
-            `patient`; or a folder with a `table.csv`; or a folder of class folders
-            (`train/NORMAL/*.jpeg` or `NORMAL/*.jpeg`). Annotations (`boxes.csv`, `masks/` and
-            others, see `softcam.data.annotationfiles`) and `dataset.yaml` lie beside the table.
+            `patient` (without any, the Patient IDs of DICOM headers are taken); or a folder with
+            a `table.csv`; or a folder of class folders (`train/NORMAL/*.jpeg` or
+            `NORMAL/*.jpeg`). Annotations (`boxes.csv`, `masks/` and others, see
+            `softcam.data.annotationfiles`) and `dataset.yaml` lie beside the table.
         images: The image folder; else what `dataset.yaml` says, else `images/` beside the table if
             it exists, else the table's folder.
         spec: A `dataset.yaml` that lies elsewhere, or the spec of a model whose classes the
@@ -70,7 +73,8 @@ def read_table(
         folder = ImageFolder(_image_folder(home, partial, images))
     meaning = settle(raw, partial, require_labels=require_labels)
     records = _read_records(raw, folder, meaning, require_labels=require_labels)
-    notes = [*raw.notes, *meaning.notes, *_patient_notes(raw, records)]
+    records, patient_notes = _name_patients(raw, records)
+    notes = [*raw.notes, *meaning.notes, *patient_notes]
     if require_labels and make_splits:
         records, split_notes = _make_splits(records, seed)
         notes += split_notes
@@ -183,13 +187,28 @@ def _read_label(
     return index
 
 
-def _patient_notes(raw: RawTable, records: Sequence[Record]) -> list[str]:
+def _name_patients(raw: RawTable, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Take patients from DICOM headers where the table names none at all.
+
+    Where it names some, the headers' may be other names for the same people.
+    """
     without = sum(not row.patient for row in raw.rows)
-    if without == len(records):
-        return ["no patients are given: every image counts as a patient of its own"]
-    if without:
-        return [f"{without} image(s) have no patient: each counts as a patient of its own"]
-    return []
+    if not without:
+        return list(records), []
+    if without < len(records):
+        note = f"{without} image(s) have no patient: each counts as a patient of its own"
+        return list(records), [note]
+    found = patients_of([record.image for record in records])
+    if not found.notes:
+        return list(records), ["no patients are given: every image counts as a patient of its own"]
+    pairs = zip(records, found.patients, strict=True)
+    return [replace(record, patient=name or _file(record)) for record, name in pairs], found.notes
+
+
+def _file(record: Record) -> str:
+    """The name of the file, which all its frames share, as they share the patient."""
+    framed = split_frame(record.image)[1] is not None
+    return record.name.rpartition("#")[0] if framed else record.name
 
 
 def _make_splits(records: list[Record], seed: int) -> tuple[list[Record], list[str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softcam.explanation.regions import threshold_of
+from softcam.explanation.regions import Region, threshold_of
 
 if TYPE_CHECKING:
     from softcam.explanation.explanation import Explanation
@@ -32,7 +32,10 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         A dictionary of plain values without NaN (an undefined share is None): the image, the
         model, the evidence grid in pixels, the called classes, the probability of every class
         and, for its own evidence and its contrast, logit, range, part from padding,
-        region threshold (all in logit units) and regions (in file pixels).
+        region threshold (all in logit units) and regions (in file pixels). Where the file says
+        where the image lies in the patient, the image has its plane, and each region its
+        `peak_patient_mm` and `box_centre_patient_mm`: x, y, z in millimetres of the DICOM
+        patient system.
     """
     info, geometry = explanation.info, explanation.geometry
     rows, columns = (int(n) for n in explanation.evidence.shape[1:])
@@ -44,6 +47,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
             "width": int(geometry.file_size[1]),
             "height": int(geometry.file_size[0]),
             "sha256": image_digest(explanation),
+            "plane": None if explanation.plane is None else explanation.plane.to_dict(),
         },
         "geometry": geometry.to_dict(),
         "model": {
@@ -90,8 +94,21 @@ def _map_values(explanation: Explanation, index: int, *, contrast: bool) -> dict
         "highest": float(values.max()),
         "from_padding": explanation.padding_evidence(index, contrast=contrast),
         "region_threshold": threshold_of(values, threshold=explanation.threshold),
-        "regions": [region.to_dict() for region in explanation.regions(index, contrast=contrast)],
+        "regions": [
+            {**region.to_dict(), **_in_patient(explanation, region)}
+            for region in explanation.regions(index, contrast=contrast)
+        ],
     }
+
+
+def _in_patient(explanation: Explanation, region: Region) -> dict[str, Any]:
+    """Where a region lies in the patient, for an image that has a plane there."""
+    if explanation.plane is None or region.box is None or region.peak_xy is None:
+        return {}
+    x, y, width, height = region.box
+    places = explanation.to_patient([region.peak_xy, (x + width / 2, y + height / 2)])
+    peak, centre = places.tolist()
+    return {"peak_patient_mm": peak, "box_centre_patient_mm": centre}
 
 
 def cell_size(explanation: Explanation) -> tuple[float, float]:

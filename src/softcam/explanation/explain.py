@@ -150,6 +150,7 @@ def _explain_batch(
             geometry=sample.geometry,
             info=predictor.info,
             threshold=threshold,
+            plane=pixels.plane,
         )
 
 

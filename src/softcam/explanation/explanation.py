@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softcam.data.geometry import Geometry
+from softcam.data.plane import PlaneGeometry
 from softcam.data.resample import Interpolation
 from softcam.errors import InputError
 from softcam.evidence.decision import contrast as contrast_of
@@ -45,6 +46,7 @@ class Explanation:
         info: What the model file knows: task, classes, thresholds.
         threshold: Evidence in logit units from which a cell belongs to a region; None for half
             of the strongest cell of each map.
+        plane: Where the image lies in the patient; None unless its file said so.
 
     Raises:
         InputError: If the parts do not fit, the model has other than 2-D maps or gives values
@@ -58,6 +60,7 @@ class Explanation:
     geometry: Geometry
     info: ModelInfo
     threshold: float | None = None
+    plane: PlaneGeometry | None = None
 
     def __post_init__(self) -> None:
         if self.evidence.ndim != 3 or self.logits.shape != self.evidence.shape[:1]:
@@ -227,6 +230,26 @@ class Explanation:
             threshold=self.threshold if threshold is None else threshold,
             sign=sign,
         )
+
+    def to_patient(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Take points from file pixels to the patient; see `PlaneGeometry.to_patient`.
+
+        Args:
+            points: (..., 2) array of x, y in file pixels, such as a region's `peak_xy`.
+
+        Returns:
+            (..., 3) float64 array of x, y, z in millimetres of the DICOM patient system.
+
+        Raises:
+            InputError: The file does not say where the image lies in the patient, as no
+                photograph and no projection does.
+        """
+        if self.plane is None:
+            raise InputError(
+                f"The file of {self.name} does not say where in the patient its pixels lie (no "
+                "photograph or projection can); use file pixels."
+            )
+        return self.plane.to_patient(points)
 
     def padding_evidence(self, class_: str | int | None = None, *, contrast: bool = False) -> float:
         """Give the part of a class's logit that comes from padding around the image.

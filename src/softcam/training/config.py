@@ -34,6 +34,9 @@ class TrainConfig(BaseModel):
         one_logit: One logit and one map for a binary task instead of two.
         size: Height and width of the input in pixels.
         resize: "pad", "stretch" or "crop".
+        trim: "none", or "circle" to cut fundus photographs to the retina's circle first.
+        pixel_aspect: "apply" gives images with pixels that are not square their true shape;
+            "ignore" does not.
         channels: "rgb" or "grey".
         augment: Recipe of random changes: none, light, fundus, oct or chest.
         l1: ElasticNet weight of the mean absolute evidence.
@@ -72,6 +75,8 @@ class TrainConfig(BaseModel):
     one_logit: bool = False
     size: Size = (224, 224)
     resize: Literal["pad", "stretch", "crop"] = "pad"
+    trim: Literal["none", "circle"] = "none"
+    pixel_aspect: Literal["apply", "ignore"] = "apply"
     channels: Literal["rgb", "grey"] = "rgb"
     augment: Augmentation = "light"
     l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)

@@ -21,6 +21,8 @@ _SHOWN = (
     ("output_stride", "Output stride"),
     ("size", "Input size, px"),
     ("resize", "Resize rule"),
+    ("trim", "Trimmed to"),
+    ("pixel_aspect", "Pixel aspect"),
     ("augment", "Augmentation"),
     ("l1", "ElasticNet L1"),
     ("l2", "ElasticNet L2"),

@@ -26,7 +26,7 @@ from softcam.workflows.progress import image_progress
 SETTINGS = "import.json"
 """Says what a folder's import was asked for; only the same import goes on in it."""
 
-_FORMAT = 1  # of the images: raised when the same settings would give other ones
+_FORMAT = 2  # of the images: raised when the same settings would give other ones
 
 
 @dataclass(frozen=True)

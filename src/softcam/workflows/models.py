@@ -58,7 +58,13 @@ def preprocessing_for(config: TrainConfig) -> Preprocessing:
     """Build the preprocessing of a new model: the backbone's own statistics for RGB."""
     mean, std = normalisation(config.model) if config.channels == "rgb" else ((), ())
     return Preprocessing(
-        size=config.size, mean=mean, std=std, channels=config.channels, resize=config.resize
+        size=config.size,
+        mean=mean,
+        std=std,
+        channels=config.channels,
+        resize=config.resize,
+        trim=config.trim,
+        pixel_aspect=config.pixel_aspect,
     )
 
 

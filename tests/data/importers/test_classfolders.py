@@ -5,6 +5,7 @@ import pytest
 
 from softcam.data.importers.classfolders import plan
 from softcam.errors import InputError
+from tests.data import dicoms
 from tests.data.importers.replicas import png, put
 
 PIXELS = png(np.zeros((4, 4), np.uint8))
@@ -49,3 +50,18 @@ def test_links_that_lead_outside_are_not_followed(tmp_path):
 def test_one_class_is_refused(tmp_path):
     with pytest.raises(InputError, match="one class folder"):
         plan(fill(tmp_path, "train/a/x.png", "train/a/y.png"), "auto")
+
+
+def test_patients_come_from_dicom_headers(tmp_path):
+    for i in range(4):
+        made = dicoms.dataset(np.zeros((4, 4), np.uint8), PatientID=f"p{i // 2}")
+        put(tmp_path / ("ill" if i % 2 else "well") / f"{i}.dcm", dicoms.save(made))
+    made = plan(tmp_path, "auto")
+    assert [(item.source, item.patient) for item in made.items] == [
+        ("ill/1.dcm", "p0"),
+        ("ill/3.dcm", "p1"),
+        ("well/0.dcm", "p0"),
+        ("well/2.dcm", "p1"),
+    ]
+    assert any("4 DICOM header(s): 2 patient(s)" in note for note in made.notes)
+    assert not any("name no patients" in note for note in made.notes)

@@ -10,7 +10,8 @@ from softcam.data.importers.plan import LeftOut, Shape
 from softcam.data.importers.sources import Source
 from softcam.data.readers import read_image
 from softcam.errors import InputError
-from tests.data.importers.replicas import dicom, jpeg, png, put
+from tests.data import dicoms
+from tests.data.importers.replicas import dicom, jpeg, png, put, retina
 
 
 def run(tmp_path, data: bytes, shape: Shape, name="a.bin", known=None):
@@ -127,3 +128,29 @@ def test_a_folder_that_cannot_be_written_is_no_fault_of_the_image(scan, tmp_path
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(InputError, match="cannot write here"):
         run(tmp_path, png(scan), Shape())
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        (Shape("longer", None), (60, 80)),
+        (Shape("longer", 40), (30, 40)),
+        (Shape("shorter", 30), (30, 40)),
+    ],
+)
+def test_pixels_that_are_not_square_become_square(shape, size, scan, tmp_path):
+    made = dicoms.dataset(scan, PixelAspectRatio=[2, 1])
+    done = run(tmp_path, dicoms.save(made), shape)
+    with Image.open(tmp_path / "out" / done.image) as image:
+        assert image.size == size == (done.width, done.height)
+    assert (done.source_width, done.source_height) == (60, 40)
+    np.testing.assert_allclose(done.geometry().to_file(np.array(size)), (60, 40))
+
+
+def test_the_circle_is_found_in_pixels_that_are_not_square(tmp_path):
+    squeezed = retina(240, 300, (120.0, 150.0), 90.0)[::2]
+    made = dicoms.dataset(squeezed, "RGB", PixelAspectRatio=[2, 1])
+    done = run(tmp_path, dicoms.save(made), Shape("retina", 64))
+    assert (done.width, done.height, done.note) == (64, 64, "")
+    box = done.crop_x, done.crop_y, done.crop_width, done.crop_height
+    np.testing.assert_allclose(box, (30, 30, 180, 90), atol=3)

@@ -6,6 +6,7 @@ import pytest
 from softcam.data.annotations import Box
 from softcam.data.importers.csvtable import plan
 from softcam.errors import InputError
+from tests.data import dicoms
 from tests.data.importers.replicas import png, put
 
 PIXELS = png(np.zeros((4, 4), np.uint8))
@@ -96,3 +97,15 @@ def test_several_labels_per_image(tmp_path):
 def test_a_table_that_lacks_something_is_refused(table, words, tmp_path):
     with pytest.raises(InputError, match=words):
         plan(fill(tmp_path, table, "a.png"), "auto")
+
+
+def test_patients_come_from_dicom_headers_where_no_column_names_them(tmp_path):
+    for i in range(4):
+        made = dicoms.dataset(np.zeros((4, 4), np.uint8), PatientID=f"p{i // 2}")
+        put(tmp_path / "images" / f"{i}.dcm", dicoms.save(made))
+    rows = "".join(f"{i}.dcm,{i % 2}\n" for i in range(4))
+    made = plan(fill(tmp_path, "image,label\n" + rows), "auto")
+    assert [item.patient for item in made.items] == ["p0", "p0", "p1", "p1"]
+    assert any("4 DICOM header(s): 2 patient(s)" in note for note in made.notes)
+    named = plan(fill(tmp_path, "image,label,patient\n0.dcm,0,x\n1.dcm,1,y\n"), "auto")
+    assert [item.patient for item in named.items] == ["x", "y"]

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from softcam.data.dicompatients import patients_of
 from softcam.data.folder import SPLITS, scan_folder
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan, Shape
 from softcam.data.importers.walk import walk
@@ -22,7 +23,7 @@ def plan(root: Path, task: str) -> Plan:
         task: "auto".
 
     Returns:
-        The plan; patients are unknown.
+        The plan; patients are known where DICOM headers name them.
 
     Raises:
         InputError: The folder holds no such layout, or one class only.
@@ -50,9 +51,10 @@ def plan(root: Path, task: str) -> Plan:
         raise InputError(f"{root} has one class folder; a classifier needs at least two classes.")
     stems = Counter(str(PurePosixPath(image).with_suffix("")) for _, image, _, _ in taken)
     items = []
-    for source, image, label, split in taken:
+    found = patients_of([root / source for source, *_ in taken])
+    for (source, image, label, split), patient in zip(taken, found.patients, strict=True):
         stem = str(PurePosixPath(image).with_suffix(""))
-        items.append(Item(source, stem if stems[stem] == 1 else image, label, "", split))
+        items.append(Item(source, stem if stems[stem] == 1 else image, label, patient, split))
     meaning: dict[str, Any] = {"task": "multiclass", "classes": list(names)}
     if len(names) == 2:
         meaning = {"task": "binary", "classes": list(names), "positive": names[1]}
@@ -61,7 +63,8 @@ def plan(root: Path, task: str) -> Plan:
         left_out,
         meaning,
         labels={name: name for name in names},
-        notes=["class folders name no patients: every image counts as a patient of its own"],
+        notes=found.notes
+        or ["class folders name no patients: every image counts as a patient of its own"],
     )
 
 

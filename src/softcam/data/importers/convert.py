@@ -13,9 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from softcam.data.importers.plan import LeftOut, Shape
-from softcam.data.importers.retina import find_field
 from softcam.data.importers.sources import Source
-from softcam.data.readers import Pixels, read_image
+from softcam.data.readers import MAX_PIXELS, Pixels, check_size, read_image
+from softcam.data.retina import find_field
 from softcam.errors import InputError
 from softcam.files import write_atomically
 
@@ -119,22 +119,25 @@ def _shaped(
 ) -> tuple[bytes, str, tuple[int, int], tuple[int, int, int, int], str]:
     """The file to write, its suffix, its (width, height), the rectangle it shows, and a note."""
     height, width = pixels.size
+    tall, wide = pixels.true_size  # a PNG cannot say that its pixels are not square
+    check_size("it", (tall, wide), MAX_PIXELS)
     if shape.rule == "retina":
-        field = find_field(pixels.array)
-        x, y, side = field.square()
-        to = shape.size or side
-        picture = _cropped(pixels.array, (x, y, x + side, y + side))
-        content = _png(_resized(picture, to, to))
-        return content, ".png", (to, to), (x, y, side, side), "" if field.circle else NO_CIRCLE
-    side = max(width, height) if shape.rule == "longer" else min(width, height)
+        field = find_field(_resized(pixels.array, wide, tall))
+        to = shape.size or field.square()[2]
+        x0, y0, x1, y1 = region = field.region(width / wide, height / tall)
+        content = _png(_resized(_cropped(pixels.array, region), to, to))
+        crop = (x0, y0, x1 - x0, y1 - y0)
+        return content, ".png", (to, to), crop, "" if field.circle else NO_CIRCLE
+    side = max(wide, tall) if shape.rule == "longer" else min(wide, tall)
     whole = (0, 0, width, height)
-    if shape.size is None or side <= shape.size:
+    small = shape.size is None or side <= shape.size
+    if small and (wide, tall) == (width, height):
         if data.startswith(_JPEG):
             return data, ".jpg", (width, height), whole, ""
         content = data if data.startswith(_PNG) else _png(pixels.array)
         return content, ".png", (width, height), whole, ""
-    to_width = max(1, round(width * shape.size / side))
-    to_height = max(1, round(height * shape.size / side))
+    to = side if small or shape.size is None else shape.size
+    to_width, to_height = max(1, round(wide * to / side)), max(1, round(tall * to / side))
     content = _png(_resized(pixels.array, to_width, to_height))
     return content, ".png", (to_width, to_height), whole, ""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from softcam.data.annotations import UNNAMED, Annotations, Box
 from softcam.data.csvfile import CsvFile, read_csv
+from softcam.data.dicompatients import patients_of
 from softcam.data.folder import SPLITS
 from softcam.data.imagefolder import SUFFIXES, ImageFolder
 from softcam.data.importers.marks import read_marks
@@ -68,6 +69,13 @@ def plan(root: Path, task: str, *, masks: Path | None = None) -> Plan:
     ]
     meaning = settle(RawTable(path, tuple(raw), flags), partial, require_labels=True)
     items, left_out = _items(raw, folder, meaning, home)
+    notes = []
+    if not any(item.patient for item in items):
+        found = patients_of([home / item.source for item in items])
+        items = [
+            replace(item, patient=name) for item, name in zip(items, found.patients, strict=True)
+        ]
+        notes = list(found.notes)
     boxes, bad = _boxes(home, {item.source: item for item in items}, folder)
     marks, wrong, told = read_marks(home, folder, items, masks)
     items = [
@@ -76,7 +84,7 @@ def plan(root: Path, task: str, *, masks: Path | None = None) -> Plan:
     ]
     sources = {item.name: item.source for item in items}
     left_out += bad + wrong
-    notes = [
+    notes += [
         f"the column {written!r} was taken for the {name}"
         for name, written in columns.items()
         if written != name and not (flags and name == "label")

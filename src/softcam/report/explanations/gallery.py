@@ -191,9 +191,7 @@ def _note(ax: Axes, high: float) -> None:
         return
     ramp = np.linspace(0, 1, 128)[None]
     ax.imshow(np.full((1, 1, 3), 138, np.uint8), aspect="auto", extent=(0, 1, 0, 1))
-    ax.imshow(
-        ramp, cmap=evidence_colormap(), vmin=-1, vmax=1, aspect="auto", extent=(0, 1, 0, 1)
-    )
+    ax.imshow(ramp, cmap=evidence_colormap(), vmin=-1, vmax=1, aspect="auto", extent=(0, 1, 0, 1))
     for x, text, side in ((0, "0", "left"), (1, "maximum", "right")):
         ax.annotate(
             text, (x, 0), (0, -1.5), xycoords="axes fraction", textcoords="offset points",

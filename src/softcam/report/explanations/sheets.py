@@ -142,9 +142,7 @@ def best_of(result: ExplanationBenchmark, key: str) -> set[Method]:
     if len(known) < 2:
         return set()
     first = min(rank.value for rank in known.values())
-    return {
-        method for method, rank in known.items() if rank.value == first or rank.low <= first
-    }
+    return {method for method, rank in known.items() if rank.value == first or rank.low <= first}
 
 
 def overview(result: ExplanationBenchmark) -> Sheet:
@@ -172,9 +170,7 @@ def overview(result: ExplanationBenchmark) -> Sheet:
         "sorted by the last column. Every measure counts the same, so that a group with more "
         "measures weighs more in the last column.",
         "Method",
-        tuple(
-            Head("All" if group is None else group.capitalize(), "↓") for group in columns
-        ),
+        tuple(Head("All" if group is None else group.capitalize(), "↓") for group in columns),
         tuple(lines),
     )
 

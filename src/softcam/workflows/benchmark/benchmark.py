@@ -552,5 +552,3 @@ class _Bench:
             probabilities,
             kept["maps"],
         )
-
-

@@ -1,4 +1,4 @@
-"""Find the circle that a fundus photograph shows the retina in."""
+"""Find the circle that a fundus photograph shows the retina in: importers and preprocessing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from softcam.errors import InputError
 
@@ -17,6 +16,10 @@ _RIM = 0.12  # of the way from black to bright: low, since the retina is dark to
 _LEAST_STEP = 6.0  # grey levels between black and bright below which there is nothing to see
 _ROUNDS = 12
 _FIT = 0.02  # of the radius: how far the typical rim point may lie from the circle
+
+
+Region = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in whole pixels; it may reach over the border of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class Field:
         """The tight square of whole pixels around the circle: x, y and side."""
         side = max(1, round(2 * self.radius))
         return round(self.x - side / 2), round(self.y - side / 2), side
+
+    def region(self, across: float = 1.0, down: float = 1.0) -> Region:
+        """The square in the pixels of a file that is not as wide or tall as the image.
+
+        Args:
+            across: Width of the file over the image's.
+            down: Height of the file over the image's.
+        """
+        x, y, side = self.square()
+        x0, y0 = round(x * across), round(y * down)
+        return x0, y0, x0 + max(1, round(side * across)), y0 + max(1, round(side * down))
 
 
 def find_field(array: npt.NDArray[Any]) -> Field:
@@ -76,8 +90,10 @@ def _reduced(array: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float64]:
     eight = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
     # The last row and column of blocks may be partial: Pillow averages what there is of them.
     image = Image.fromarray(np.ascontiguousarray(eight))
-    small = np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float64)
-    return small.max(axis=2) if small.ndim == 3 else small
+    small = np.asarray(image.reduce(factor) if factor > 1 else image)
+    if small.ndim == 3:  # channel by channel: numpy is slow along so short an axis
+        small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])
+    return small.astype(np.float64)
 
 
 def _bright(grey: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -92,6 +108,8 @@ def _bright(grey: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
             raise InputError("it is black all over; no retina can be found")
         return np.ones(grey.shape, np.bool_)
     mask = grey > black + max(_LEAST_STEP / 2, _RIM * (bright - black))
+    from scipy import ndimage  # only here: whoever has no fundus photographs need not wait for it
+
     parts, count = ndimage.label(ndimage.binary_opening(mask, np.ones((3, 3))))
     if not count:
         raise InputError("only specks of it are bright; no retina can be found")

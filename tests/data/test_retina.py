@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from softcam.data.importers.retina import find_field
+from softcam.data.retina import find_field
 from softcam.errors import InputError
 from tests.data.importers.replicas import retina
 
