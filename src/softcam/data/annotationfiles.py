@@ -12,6 +12,7 @@ from softcam.data.imagefolder import SUFFIXES, ImageFolder
 from softcam.data.problems import Problems
 from softcam.data.readers import image_size
 from softcam.data.records import Record
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 _NUMBERS = ("x", "y", "width", "height")
@@ -116,7 +117,7 @@ def _read_box(row: CsvRow) -> Box:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise InputError(f"{column} is {text!r}; give a number of pixels")
+            raise InputError(f"{column} is {quoted(text)}; give a number of pixels")
         numbers.append(number)
     box = Box(*numbers)
     if box.width <= 0 or box.height <= 0:
@@ -140,7 +141,8 @@ def _inside(box: Box, name: str, size: tuple[int, int]) -> Box:
     if far or x1 <= x0 or y1 <= y0:
         raise InputError(
             f"the box x={box.x:g} y={box.y:g} width={box.width:g} height={box.height:g} reaches "
-            f"outside the image {name!r} of {width} x {height} px; give file pixels, as displayed"
+            f"outside the image {quoted(name)} of {width} x {height} px; give file "
+            "pixels, as displayed"
         )
     return box if max(over_x, over_y) <= 0 else Box(x0, y0, x1 - x0, y1 - y0)
 
