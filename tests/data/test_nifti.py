@@ -113,3 +113,20 @@ def test_what_cannot_be_shown_is_refused() -> None:
         read_image(_file(_values(np.uint8, (5, 7)))[:-3])
     with pytest.raises(InputError, match="not a NIfTI volume"):
         read_image(gzip.compress(b"text" * 400))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_a_slice_read_in_stripes_is_the_slice_read_at_once(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _file(_values(kind, (11, 13)))
+    whole = read_image(data).array
+    monkeypatch.setattr("softcam.data.nifti._STRIPE", 25)  # two of the file's rows
+    np.testing.assert_array_equal(read_image(data).array, whole)
+    assert len(np.unique(whole)) > 5
+
+
+def test_a_slice_too_large_for_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softcam.data.nifti._MAX_SLICE", 100)
+    with pytest.raises(InputError, match="slices of"):
+        read_image(_file(_values(np.int16, (11, 13))))

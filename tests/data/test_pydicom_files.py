@@ -11,8 +11,8 @@ from tests.fuzz.run import BAD, Case, run_cases
 
 ROOT = Path(pydicom.data.__file__).parent
 FOLDERS = ("test_files", "charset_files", "palettes")
-READ = 30
-"""Fewer files read than this would mean that the reader refuses too much."""
+READ = 150
+"""Fewer reads than this would mean that the reader refuses too much; each file is tried twice."""
 
 
 def bundled() -> list[Path]:
@@ -38,4 +38,4 @@ def test_each_is_read_or_refused_in_a_sentence_in_time_and_memory() -> None:
     assert len(paths) > 90
     verdicts = list(run_cases(iter(cases(paths))))
     assert [(v.case.damage, v.result, v.detail) for v in verdicts if v.result in BAD] == []
-    assert sum(v.result == "read" for v in verdicts) > 2 * READ
+    assert sum(v.result == "read" for v in verdicts) > READ
