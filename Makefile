@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # pip reports an outdated pip on every call; nobody here needs to know.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint format bench zoo clean
+.PHONY: demo test test-slow fuzz lint format bench zoo clean
 
 demo: $(READY)
 	$(BIN)/softcam demo
@@ -17,6 +17,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.run --count 2000 --seed 0
 
 lint: $(READY)
 	$(BIN)/ruff check .

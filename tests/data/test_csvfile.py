@@ -50,3 +50,35 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         read_csv(tmp_path / "none.csv", ())
     with pytest.raises(InputError, match="cannot be opened"):
         read_csv(tmp_path, ())
+
+
+def test_a_row_ends_at_line_ends_only(tmp_path: Path) -> None:
+    file = _read(tmp_path, "image,note\na.png,one\x0cpage\u2028here\nb.png,x\n")
+    assert [row.cells["note"] for row in file.rows] == ["one\x0cpage\u2028here", "x"]
+
+
+@pytest.mark.timeout(20)
+def test_a_million_columns_take_no_minutes(tmp_path: Path) -> None:
+    names = ",".join(f"c{i}" for i in range(1_000_000))
+    assert len(_read(tmp_path, f"image,{names}\n").columns) == 1_000_001
+    with pytest.raises(InputError, match="two columns called 'c5'"):
+        _read(tmp_path, f"image,c5,{names}\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (f"image\n{'a' * 5000}\n", "row 2: it has a cell of 5000 characters"),
+        (f"image,{'a' * 5000}\nx,y\n", "has a column called"),
+        ("image\tlabel\nx\ty\n", r"a column called 'image\tlabel'"),
+        ("\x1b[31mimage\nx\n", "a column called"),
+    ],
+)
+def test_what_is_too_long_or_not_printable_is_refused_in_a_line(
+    data: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        _read(tmp_path, data)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000

@@ -542,3 +542,14 @@ def test_most_of_pydicoms_images_are_read() -> None:
                 continue
             read += 1
     assert read >= 40
+
+
+def test_colour_in_jpeg_2000_counts_twice_against_the_limit() -> None:
+    colour = np.zeros((64, 50, 3), np.uint8)
+    packed, plain = (
+        dicoms.encode(dicoms.dataset(colour, "RGB"), name) for name in ("jpeg-2000", "explicit")
+    )
+    assert read_dicom(plain, max_pixels=3200).pixels.size == (64, 50)
+    assert read_dicom(packed, max_pixels=6400).pixels.size == (64, 50)
+    with pytest.raises(InputError, match="50 x 64 px in JPEG 2000 colour, more than the 3199 px"):
+        read_dicom(packed, max_pixels=6399)

@@ -147,3 +147,20 @@ def test_a_volume_that_no_scanner_placed_has_no_plane() -> None:
     sheared = np.eye(4)
     sheared[0, 1] = 0.4
     assert read_image(_file(_values(np.uint8, (5, 7, 1)), sheared)).plane is None
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_a_slice_read_in_stripes_is_the_slice_read_at_once(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _file(_values(kind, (11, 13)))
+    whole = read_image(data).array
+    monkeypatch.setattr("softcam.data.nifti._STRIPE", 25)  # two of the file's rows
+    np.testing.assert_array_equal(read_image(data).array, whole)
+    assert len(np.unique(whole)) > 5
+
+
+def test_a_slice_too_large_for_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softcam.data.nifti._MAX_SLICE", 100)
+    with pytest.raises(InputError, match="slices of"):
+        read_image(_file(_values(np.int16, (11, 13))))

@@ -405,3 +405,37 @@ def test_a_records_error_names_its_row(tmp_path: Path) -> None:
         read_record(record)
     path = files.image(tmp_path / "a.png")
     assert read_record(Record(path, "a.png", 0, None, "p", 2)).size == (8, 10)
+
+
+@pytest.mark.parametrize("colour", [GREY, RGB, GREY_ALPHA, RGBA])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_an_image_converted_in_stripes_is_the_one_converted_at_once(
+    bits: int, colour: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = _samples({GREY: 1, RGB: 3, GREY_ALPHA: 2, RGBA: 4}[colour], bits)
+    data = files.png(samples, colour, bits)
+    whole = read_image(data).array
+    monkeypatch.setattr("softcam.data.pillow._STRIPE", 30)  # two rows
+    np.testing.assert_array_equal(read_image(data).array, whole)
+
+
+def test_16_bit_colour_counts_twice_against_the_limit() -> None:
+    deep, flat = (files.png(_samples(3, bits, 8, 10), RGB, bits) for bits in (16, 8))
+    assert read_image(flat, max_pixels=80).size == (8, 10)
+    assert read_image(deep, max_pixels=160).size == (8, 10)
+    with pytest.raises(InputError, match="10 x 8 px in 16-bit colour, more than the 79 px"):
+        read_image(deep, max_pixels=159)
+
+
+def test_a_size_told_by_a_damaged_png_is_no_crash(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    whole = files.png(_samples(1, 16), GREY, 16, late_exif=files.exif(6))
+    place = whole.index(b"IDAT") + 8
+    path.write_bytes(whole[:place] + b"\xff" * 20 + whole[place + 20 :])
+    assert image_size(path) == (9, 13)  # the orientation lies behind pixels that are damaged
+    with pytest.raises(InputError, match="damaged"):
+        read_image(path)
+    height = struct.pack(">IIBBBBB", 13, (1 << 31) - 1, 16, 0, 0, 0, 0)
+    path.write_bytes(whole[:8] + files.chunk(b"IHDR", height) + whole[33:])
+    with pytest.raises(InputError, match="px allowed"):  # before the pixels are decoded
+        image_size(path)

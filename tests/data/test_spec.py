@@ -7,6 +7,7 @@ import pytest
 from softcam.data.spec import DatasetSpec, PartialSpec, merge_specs, read_spec
 from softcam.errors import InputError
 from softcam.evidence.info import Task
+from tests.fuzz.tables import YAMLS
 
 
 def _read(folder: Path, text: str) -> PartialSpec:
@@ -97,3 +98,22 @@ def test_merging_keeps_the_other_specs_classes_and_the_own_labels() -> None:
     assert merged.images == "x"
     with pytest.raises(InputError, match="'worse'"):
         merge_specs(spec, PartialSpec(classes=("fine", "worse")))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", YAMLS)
+def test_whatever_yaml_says_is_read_or_refused_in_a_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_bytes(YAMLS[name])
+    try:
+        read_spec(path)
+    except InputError as error:
+        assert str(error).startswith(str(path))
+        assert str(error).isprintable()
+        assert len(str(error)) < 1000
+
+
+def test_twenty_thousand_classes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_bytes(YAMLS["many classes"])
+    assert len(read_spec(path).classes) == 20_000

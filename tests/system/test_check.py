@@ -79,9 +79,13 @@ def test_bad_input_is_one_sentence(softcam, dots, tmp_path):
     assert "none.csv does not exist" in done.err
     (dots / "images" / "2.png").write_bytes(b"no image")
     done = softcam("check", dots)
-    assert (done.code, done.out) == (2, "")
-    assert "row 4: " in done.err
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "softcam: 1 of 24 images cannot be read, such as row 4: " in done.err
     assert "2.png is not a PNG" in done.err
+    assert "unreadable: row 4: " in done.out
+    told = json.loads(softcam("check", dots, "--json").out)
+    assert [one["row"] for one in told["unreadable"]] == [4]
 
 
 def test_train_checks_first_and_keeps_what_was_found(softcam, dots, tmp_path, caplog):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softcam.cli.errors import BAD_INPUT
 from softcam.cli.printing import console
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check(
         bool, typer.Option("--strict", help="Leaks and label conflicts give exit code 2.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:
+) -> int:
     """Look for leaks between splits, label conflicts, hints of the label and empty images.
 
     Example: softcam check data/fundus/table.csv --strict
@@ -38,8 +39,16 @@ def check(
         print(dumps(done.to_json(), indent=2))
     else:
         _print(done)
+    if done.unreadable:
+        row, said = done.unreadable[0]
+        typer.echo(
+            f"softcam: {len(done.unreadable)} of {len(done.table)} images cannot be read, such as "
+            f"row {row}: {said}",
+            err=True,
+        )
     if strict:
         done.refuse()
+    return BAD_INPUT if done.unreadable else 0
 
 
 def _print(done: Checked) -> None:
@@ -53,6 +62,7 @@ def _print(done: Checked) -> None:
         # A hint's examples are its values; of the others each is one of those counted.
         if finding.severity != "hint" and finding.count > len(finding.examples):
             lines.append(f"    and {finding.count - len(finding.examples)} more")
-    if not done.findings:
+    lines += [f"unreadable: row {row}: {said}" for row, said in done.unreadable]
+    if not done.findings and not done.unreadable:
         lines.append("Nothing found.")
     console().print("\n".join(lines), markup=False, soft_wrap=True)

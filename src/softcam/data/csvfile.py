@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from softcam.data.problems import Problems
+from softcam.data.wording import printable, quoted
 from softcam.errors import InputError
+
+_LONGEST = 4096
+"""Characters of a cell; the longest path that Linux allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,9 @@ def read_csv(path: Path, known: tuple[str, ...]) -> CsvFile:
         Its columns and rows.
 
     Raises:
-        InputError: The file is missing, is no UTF-8 text, has no header or no rows, names a
-            column twice, or has rows that are longer or shorter than the header.
+        InputError: The file is missing, is no UTF-8 text, has no header, names a column twice or
+            oddly, or has rows that are longer or shorter than the header, or cells of more than
+            4,096 characters.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -66,9 +73,16 @@ def read_csv(path: Path, known: tuple[str, ...]) -> CsvFile:
     if not lines:
         raise InputError(f"{path} is empty; its first line must name the columns.")
     columns = tuple(_column(cell, known) for cell in lines[0][1])
-    for column in columns:
-        if column and columns.count(column) > 1:
-            raise InputError(f"{path} has two columns called {column!r}; rename or remove one.")
+    for column, times in Counter(columns).items():
+        if column and times > 1:
+            raise InputError(
+                f"{path} has two columns called {quoted(column)}; rename or remove one."
+            )
+        if len(column) > _LONGEST or not column.isprintable():
+            raise InputError(
+                f"{path} has a column called {quoted(column)}; its first line must name the "
+                "columns, with commas or semicolons between them."
+            )
     problems = Problems(str(path))
     rows = []
     for line, cells in lines[1:]:
@@ -79,6 +93,14 @@ def read_csv(path: Path, known: tuple[str, ...]) -> CsvFile:
                 "holds the separator in double quotes",
             )
             continue
+        longest = max(cells, key=len)
+        if len(longest) > _LONGEST:
+            problems.add(
+                f"row {line}",
+                f"it has a cell of {len(longest)} characters, of which {_LONGEST} are allowed; "
+                "look for a double quote that is not closed",
+            )
+            continue
         rows.append(CsvRow(line, dict(zip(columns, cells, strict=True))))
     problems.raise_any()
     return CsvFile(columns, tuple(rows))
@@ -87,8 +109,9 @@ def read_csv(path: Path, known: tuple[str, ...]) -> CsvFile:
 def _parse(path: Path, text: str) -> list[tuple[int, list[str]]]:
     header = text.lstrip("\r\n").partition("\n")[0]
     delimiter = ";" if ";" in header and "," not in header else ","
-    # newline="" keeps line ends inside quoted cells, as the csv module asks for.
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    # newline="" keeps line ends inside quoted cells, as the csv module asks for; splitlines would
+    # end a row at signs that are no line ends in a CSV file, such as a form feed.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []
     start = 1
     try:
@@ -98,7 +121,9 @@ def _parse(path: Path, text: str) -> list[tuple[int, list[str]]]:
                 rows.append((start, stripped))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{path}, row {start}: it is not valid CSV ({error}).") from error
+        raise InputError(
+            f"{path}, row {start}: it is not valid CSV ({printable(error)})."
+        ) from error
     return rows
 
 

@@ -37,6 +37,7 @@ from softcam.data.readers import MAX_PIXELS, Pixels, check_size, open_file
 
 DicomSource = str | os.PathLike[str] | bytes | Dataset
 
+_JPEG2000 = (uid.JPEG2000Lossless, uid.JPEG2000)
 _MAX_INFLATED = 256 << 20
 _PIXEL_DATA = 0x7FE00010
 _PATIENT_ID = 0x00100020
@@ -168,13 +169,20 @@ def _read(
         else:
             dataset, value = parse(name, stream)
         rows, columns, count = read_size(name, dataset)
-        check_size(name, (rows, columns), max_pixels)
+        check_size(name, (rows, columns), max_pixels, costly=_costly(dataset))
         index = choose_frame(name, frame, count)
         values = read_frame(name, dataset, value, index)
         array = display(name, values, dataset, index, window)
         header = read_header(name, dataset, index)
         pixels = Pixels(array, header.pixel_aspect_ratio, header.plane)
         return DicomImage(pixels, header, index + 1)
+
+
+def _costly(dataset: Dataset) -> str:
+    """Name the pixels that openjpeg decodes by way of 32-bit samples, three of them."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if dataset.file_meta else None
+    colour = dataset.get("SamplesPerPixel", 1) != 1
+    return "JPEG 2000 colour" if colour and syntax in _JPEG2000 else ""
 
 
 @contextmanager
@@ -220,6 +228,7 @@ def parse(
     Args:
         name: What error messages call the file.
         stream: The open file, at its start.
+        stop: Told of each tag; says where to stop.
 
     Returns:
         The header with its file meta information, and where the pixels lie (None if there are

@@ -82,17 +82,41 @@ def fingerprint_table(
         MissingExtraError: A format's extra is not installed.
     """
     problems = Problems(str(table.path))
-    digests: dict[Path, str] = {}  # the slices of a volume share a file, which is read once
     found = []
-    for number, record in enumerate(table.records, start=1):
-        try:
-            found.append(_fingerprint(record, digests))
-        except InputError as error:
-            problems.add(f"row {record.row}", str(error).rstrip("."))
-        if progress is not None:
-            progress(number, len(table))
+    for record, result in zip(table.records, try_fingerprints(table, progress), strict=True):
+        if isinstance(result, InputError):
+            problems.add(f"row {record.row}", str(result).rstrip("."))
+        else:
+            found.append(result)
     problems.raise_any()
     return found
+
+
+def try_fingerprints(
+    table: Table, progress: Callable[[int, int], None] | None = None
+) -> list[Fingerprint | InputError]:
+    """Fingerprint every image of a table that can be read.
+
+    Args:
+        table: The images.
+        progress: Told the number of images done and the number of all, after each image.
+
+    Returns:
+        For each record its fingerprint, or what is wrong with the image.
+
+    Raises:
+        MissingExtraError: A format's extra is not installed.
+    """
+    digests: dict[Path, str] = {}  # the slices of a volume share a file, which is read once
+    results: list[Fingerprint | InputError] = []
+    for number, record in enumerate(table.records, start=1):
+        try:
+            results.append(_fingerprint(record, digests))
+        except InputError as error:
+            results.append(error)
+        if progress is not None:
+            progress(number, len(table))
+    return results
 
 
 def _fingerprint(record: Record, digests: dict[Path, str]) -> Fingerprint:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from softcam.data.frames import split_frame
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -53,33 +54,36 @@ class ImageFolder:
         if not written:
             raise InputError("the image cell is empty; name an image or remove the row")
         if "\0" in written:
-            raise InputError(f"the image {written!r} has a NUL character in its name; correct it")
+            raise InputError(
+                f"the image {quoted(written)} has a NUL character in its name; correct it"
+            )
         joined = os.path.join(self.root, written)  # noqa: PTH118  (os.path is several times faster)
         file, frame = split_frame(joined)
         real = self._resolve(os.fspath(file))
         inside = os.path.relpath(real, self._real)
         if inside == os.pardir or inside.startswith(os.pardir + os.sep) or os.path.isabs(inside):  # noqa: PTH117
             raise InputError(
-                f"the image {written!r} leads outside the image folder {self.root}; keep images "
-                "inside it"
+                f"the image {quoted(written)} leads outside the image folder {self.root}; keep "
+                "images inside it"
             )
         try:
             found = os.stat(real)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
-                f"the image {written!r} does not exist in {self.root}; correct the name or add "
-                "the file"
+                f"the image {quoted(written)} does not exist in {self.root}; correct the name or "
+                "add the file"
             ) from error
         except OSError as error:
             raise InputError(
-                f"the image {written!r} cannot be opened ({error.strerror}); check its name and "
-                "rights"
+                f"the image {quoted(written)} cannot be opened ({error.strerror}); check its name "
+                "and rights"
             ) from error
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"the image {written!r} is not a file; name an image file")
+            raise InputError(f"the image {quoted(written)} is not a file; name an image file")
         if found.st_size == 0:
             raise InputError(
-                f"the image {written!r} is an empty file (0 bytes); copy it again or remove the row"
+                f"the image {quoted(written)} is an empty file (0 bytes); copy it again or "
+                "remove the row"
             )
         name = os.path.normpath(written)
         if os.path.isabs(name) or name.startswith(os.pardir):  # noqa: PTH117

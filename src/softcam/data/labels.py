@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from softcam.data.spec import PartialSpec
+from softcam.data.wording import listed, quoted
 from softcam.errors import InputError
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
@@ -66,9 +67,9 @@ class Classes:
                 "name, list the classes in dataset.yaml)"
             )
         if self.declared:
-            shown = ", ".join(sorted(self._index, key=lambda t: (self._index[t], t)))
-            return f"the label {text!r} is unknown; use one of {shown}"
-        return f"the label {text!r} is no class number; list the classes in dataset.yaml"
+            shown = listed(sorted(self._index, key=lambda t: (self._index[t], t)))
+            return f"the label {quoted(text)} is unknown; use one of {shown}"
+        return f"the label {quoted(text)} is no class number; list the classes in dataset.yaml"
 
     def positive_last(self, positive: str) -> Classes:
         """Two classes with the positive one second."""
@@ -108,8 +109,8 @@ def collect_classes(labels: Iterable[str]) -> Classes:
     for first, second in pairwise(names):
         if first.lower() == second.lower():
             raise InputError(
-                f"the labels {first!r} and {second!r} differ only in upper and lower case; write "
-                "them alike"
+                f"the labels {quoted(first)} and {quoted(second)} differ only in upper and lower "
+                "case; write them alike"
             )
     return Classes(tuple(names), {}, declared=False)
 

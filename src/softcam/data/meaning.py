@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from softcam.data.labels import Classes, collect_classes, declared_classes
 from softcam.data.rows import RawTable
 from softcam.data.spec import DISTRACTOR, ORGAN, OWN_CLASS, DatasetSpec, PartialSpec
+from softcam.data.wording import listed, quoted
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -50,7 +51,7 @@ class Meaning:
             if index is None:
                 raise InputError(
                     f"{self.partial.source}: the finding {finding!r} means {what!r}, which is no "
-                    f"class; use {', '.join(self.classes.names)}, {DISTRACTOR} or {ORGAN}."
+                    f"class; use {listed(self.classes.names)}, {DISTRACTOR} or {ORGAN}."
                 )
             findings[finding] = self.classes.names[index]
         binary = self.task is Task.BINARY and len(self.classes.names) == 2
@@ -62,7 +63,7 @@ class Meaning:
         notes: tuple[str, ...] = ()
         if open_ones:
             whom = "the image's own class" if positive is None else f"the class {positive!r}"
-            shown = ", ".join(repr(finding) for finding in open_ones[:5])
+            shown = ", ".join(quoted(finding) for finding in open_ones[:5])
             notes = (f"findings that dataset.yaml does not explain speak for {whom}: {shown}",)
         spec = DatasetSpec(
             self.task, self.classes.names, positive, findings, self.classes.meanings()
@@ -104,7 +105,7 @@ def settle(raw: RawTable, partial: PartialSpec, *, require_labels: bool) -> Mean
     if task is Task.BINARY and count != 2 and (require_labels or partial.classes):
         raise InputError(
             f"{partial.source}: the task is binary but there are {count} classes "
-            f"({', '.join(classes.names)}); list two, or make it multiclass."
+            f"({listed(classes.names)}); list two, or make it multiclass."
         )
     meaning = Meaning(task, classes, partial, _order_notes(raw, classes))
     return meaning if partial.positive is None else _with_positive(meaning, partial.positive)
@@ -121,12 +122,12 @@ def _with_positive(meaning: Meaning, positive: str) -> Meaning:
         )
     if index is None:
         raise InputError(
-            f"{source}: the positive class {positive!r} is none of {', '.join(names)}; name one."
+            f"{source}: the positive class {positive!r} is none of {listed(names)}; name one."
         )
     if index == 1:
         return meaning
     classes = meaning.classes.positive_last(names[index])
-    note = f"the classes are ordered {', '.join(classes.names)}, the positive one second"
+    note = f"the classes are ordered {listed(classes.names)}, the positive one second"
     return replace(meaning, classes=classes, notes=(note,))
 
 
@@ -148,4 +149,4 @@ def _order_notes(raw: RawTable, classes: Classes) -> tuple[str, ...]:
     if classes.declared or not raw.labelled or all(name.isdigit() for name in names):
         return ()
     which = f", so {names[1]!r} is the positive one" if len(names) == 2 else ""
-    return (f"the classes were taken in the order {', '.join(names)}{which}",)
+    return (f"the classes were taken in the order {listed(names)}{which}",)

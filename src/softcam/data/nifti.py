@@ -10,6 +10,8 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -34,6 +36,8 @@ from nibabel.orientations import aff2axcodes
 # Which end of an anatomical axis comes first on screen: along rows, or down columns.
 _FIRST = {"R": "R", "L": "R", "A": "A", "P": "A", "S": "S", "I": "S"}
 _MAX_INFLATED = 1 << 30
+_MAX_SLICE = 512 << 20
+_STRIPE = 1 << 20  # voxels scaled at once, by way of 64-bit numbers
 
 
 def open_volume(name: str, stream: BinaryIO) -> tuple[Any, BinaryIO | gzip.GzipFile]:
@@ -126,7 +130,16 @@ def read_slice(name: str, header: Any, stream: BinaryIO | gzip.GzipFile, index: 
         start = int(header.get_data_offset())
         if start < 0:
             raise InputError(f"{name} has a damaged NIfTI header; copy the file again.")
+        if kind.names is None and kind.kind not in "iuf":
+            raise InputError(
+                f"{name} has voxels of the type {kind}, which have no black and white."
+            )
         side = shape[0] * shape[1] * kind.itemsize
+        if side > _MAX_SLICE:
+            raise InputError(
+                f"{name} has slices of {side >> 20} MiB, more than the {_MAX_SLICE >> 20} MiB "
+                "allowed; save it with 16 bits a voxel."
+            )
         if isinstance(stream, gzip.GzipFile) and start + side * (index + 1) > _MAX_INFLATED:
             raise InputError(
                 f"{name} has its slice {index + 1} behind {_MAX_INFLATED >> 30} GiB of compressed "
@@ -137,9 +150,10 @@ def read_slice(name: str, header: Any, stream: BinaryIO | gzip.GzipFile, index: 
         if len(data) < side:
             raise InputError(f"{name} is truncated: slice {index + 1} is not whole; copy it again.")
         slope, inter = header.get_slope_inter()
-        spec = (shape[:2], kind, 0, 1.0 if slope is None else slope, inter or 0.0)
-        values = _turned(np.asarray(ArrayProxy(BytesIO(data), spec)), header)
-        return _shown(name, values, kind, header)
+        scale = (1.0 if slope is None else slope, inter or 0.0)
+        return np.ascontiguousarray(
+            _turned(_shown(_Slice(data, shape[:2], kind, scale), header), header)
+        )
     except SoftcamError:
         raise
     except Exception as error:
@@ -223,21 +237,54 @@ def _turned(values: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
     return values[:: -1 if mirror_rows else 1, :: -1 if mirror_columns else 1]
 
 
-def _shown(name: str, values: npt.NDArray[Any], kind: np.dtype[Any], header: Any) -> Array:
+@dataclass(frozen=True)
+class _Slice:
+    """A slice as it lies in the file: its first axis runs fastest."""
+
+    data: bytes
+    shape: tuple[int, ...]
+    kind: np.dtype[Any]
+    scale: tuple[float, float]
+
+    def stripes(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+        """Give the values, scaled, some of the second axis at a time."""
+        width, height = self.shape
+        count = max(1, _STRIPE // width)
+        side = width * self.kind.itemsize
+        for start in range(0, height, count):
+            end = min(height, start + count)
+            part = BytesIO(self.data[start * side : end * side])
+            proxy = ArrayProxy(part, ((width, end - start), self.kind, 0, *self.scale))
+            yield slice(start, end), np.asarray(proxy)
+
+
+def _shown(values: _Slice, header: Any) -> Array:
+    """The slice from black to white, on the file's axes."""
+    kind = values.kind
     if kind.names is not None:
-        colour = np.stack([values[part] for part in kind.names[:3]], axis=2)
-        return np.ascontiguousarray(colour, dtype=np.uint8)
-    if kind.kind not in "iuf":
-        raise InputError(f"{name} has voxels of the type {kind}, which have no black and white.")
+        colour = np.empty((*values.shape, 3), np.uint8)
+        for place, part in values.stripes():
+            colour[:, place] = np.stack([part[name] for name in kind.names[:3]], axis=2)
+        return colour
     white = np.uint8(255) if kind.itemsize == 1 else np.uint16(65535)
-    ends = float(header["cal_min"]), float(header["cal_max"])
-    if not (np.isfinite(ends).all() and ends[1] > ends[0]):
-        if values.dtype == np.uint8:
-            return np.ascontiguousarray(values)
-        finite = values[np.isfinite(values)]
-        ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if not ends[1] > ends[0]:
-        return np.zeros(values.shape, white.dtype)
-    scaled = (values.astype(np.float64) - ends[0]) / (ends[1] - ends[0])
-    clipped = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1)
-    return np.rint(clipped * float(white)).astype(white.dtype)
+    shown = np.zeros(values.shape, white.dtype)
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    if not (np.isfinite((low, high)).all() and high > low):
+        ends: list[float] = []
+        for place, part in values.stripes():
+            if part.dtype == np.uint8:
+                shown[:, place] = part
+                continue
+            finite = part[np.isfinite(part)]
+            ends += [float(finite.min()), float(finite.max())] if finite.size else []
+        if not ends:
+            return shown
+        low, high = min(ends), max(ends)
+    if not high > low:
+        return shown
+    for place, part in values.stripes():
+        with np.errstate(over="ignore"):  # the whole range of 64 bits is too wide for them
+            scaled = (part.astype(np.float64) - low) / (high - low)
+        clipped = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1)
+        shown[:, place] = np.rint(clipped * float(white)).astype(white.dtype)
+    return shown

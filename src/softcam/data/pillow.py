@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,6 +28,7 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
+_STRIPE = 1 << 20  # pixels converted at once, so that no image is in memory three times
 _LATE_METADATA = {b"eXIf", b"iTXt", b"zTXt", b"tEXt"}
 
 
@@ -78,13 +80,13 @@ def orientation(image: Image, stream: BinaryIO | None = None) -> int:
         image: The image; a PNG file need not be decoded yet if `stream` is given.
         stream: The open file, to look for metadata that follows a PNG's pixels.
     """
-    if isinstance(image, PngImageFile) and stream is not None and _has_late_metadata(stream):
-        image.load()
     try:
+        if isinstance(image, PngImageFile) and stream is not None and _has_late_metadata(stream):
+            image.load()
         # Not PngImageFile's own method, which would decode the whole image for a missing tag.
         exif = Image.getexif(image)
         value = exif.get(_ORIENTATION, 1)
-    except BROKEN:
+    except (*BROKEN, MemoryError):
         return 1  # viewers show an image with unreadable EXIF data as it is stored
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -145,12 +147,7 @@ def _shallow(name: str, image: Image, bits: int | None) -> Array:
     image.load()
     mode = image.mode
     if mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
-        wide = np.asarray(image)
-        if wide.size and (int(wide.min()) < 0 or int(wide.max()) > 65535):
-            raise InputError(
-                f"{name} holds values from {wide.min()} to {wide.max()}; scale them to 0..65535."
-            )
-        return wide.astype(np.uint16)
+        return _wide(name, image)
     if mode == "F":
         raise InputError(
             f"{name} holds floating-point values; scale them to uint8 or uint16, so that black "
@@ -158,20 +155,58 @@ def _shallow(name: str, image: Image, bits: int | None) -> Array:
         )
     transparency = image.info.get("transparency")
     if mode in ("1", "L"):
-        grey: Array = np.asarray(image.convert("L"))
-        if isinstance(transparency, int):
-            # Pillow stretches few grey levels to 0..255 but leaves the transparent one as stored.
-            level = transparency * 255 // ((1 << (bits or 8)) - 1)
-            return over_black(grey, np.where(grey == level, 0, 255).astype(np.uint8))
+        grey = np.empty(image.size[::-1], np.uint8)
+        # Pillow stretches few grey levels to 0..255 but leaves the transparent one as stored.
+        white = (1 << (bits or 8)) - 1
+        level = transparency * 255 // white if isinstance(transparency, int) else -1
+        for rows, part in stripes(image):
+            shades = np.asarray(part.convert("L"))
+            grey[rows] = np.where(shades == level, 0, shades)
         return grey
     if mode in ("LA", "La"):
-        both: Array = np.asarray(image.convert("LA"))
-        return over_black(both[:, :, 0], both[:, :, 1])
-    if mode in ("RGBA", "RGBa", "PA") or (mode in ("P", "RGB") and transparency is not None):
-        four: Array = np.asarray(image.convert("RGBA"))
-        return over_black(four[:, :, :3], four[:, :, 3])
-    colour: Array = np.asarray(image.convert("RGB"))
+        mixed = np.empty(image.size[::-1], np.uint8)
+        for rows, part in stripes(image):
+            both = np.asarray(part.convert("LA"))
+            mixed[rows] = over_black(both[:, :, 0], both[:, :, 1])
+        return mixed
+    see_through = mode in ("RGBA", "RGBa", "PA") or (
+        mode in ("P", "RGB") and transparency is not None
+    )
+    colour = np.empty((*image.size[::-1], 3), np.uint8)
+    for rows, part in stripes(image):
+        if see_through:
+            four = np.asarray(part.convert("RGBA"))
+            colour[rows] = over_black(four[:, :, :3], four[:, :, 3])
+        else:
+            colour[rows] = np.asarray(part.convert("RGB"))
     return colour
+
+
+def _wide(name: str, image: Image) -> Array:
+    """Take over 16-bit grey, of which Pillow keeps some in 32 bits."""
+    wide = np.empty(image.size[::-1], np.uint16)
+    ends: list[int] = []
+    for rows, part in stripes(image):
+        values = np.asarray(part)
+        ends += [int(values.min()), int(values.max())]
+        wide[rows] = values & 0xFFFF
+    low, high = min(ends, default=0), max(ends, default=0)
+    if low < 0 or high > 65535:
+        raise InputError(f"{name} holds values from {low} to {high}; scale them to 0..65535.")
+    return wide
+
+
+def stripes(image: Image) -> Iterator[tuple[slice, Image]]:
+    """Cut a decoded image into pieces of some rows.
+
+    Yields:
+        The rows, and the piece, which has the image's palette and transparency.
+    """
+    width, height = image.size
+    rows = max(1, _STRIPE // max(1, width))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        yield slice(top, bottom), image.crop((0, top, width, bottom))
 
 
 def _deep(image: PngImageFile, stream: BinaryIO) -> Array:
@@ -183,28 +218,56 @@ def _deep(image: PngImageFile, stream: BinaryIO) -> Array:
     transparency = image.info.get("transparency")
     layout = image.tile[0].args
     if layout == "LA;16B":
-        raw = _decode_as(image, "RGBA")
-        return over_black(_join(raw[:, :, 0], raw[:, :, 1]), _join(raw[:, :, 2], raw[:, :, 3]))
+        grey = np.empty(image.size[::-1], np.uint16)
+        for rows, part in stripes(_decoded_as(image, "RGBA")):
+            raw = np.asarray(part)
+            grey[rows] = over_black(
+                _join(raw[:, :, 0], raw[:, :, 1]), _join(raw[:, :, 2], raw[:, :, 3])
+            )
+        return grey
     if layout in ("RGB;16B", "RGBA;16B"):
-        high = _decode_as(image, layout)
+        high = _decoded_as(image, layout)
         stream.seek(0)
         # The high byte of a little-endian sample is the low byte of the big-endian one.
-        low = _decode_as(PngImageFile(stream), layout[:-1] + "L")
-        colour = _join(high, low)
-        if layout == "RGBA;16B":
-            return over_black(colour[:, :, :3], colour[:, :, 3])
-        hidden = (colour == np.array(transparency or -1)).all(axis=2)
-        return over_black(colour, np.where(hidden, 0, 65535).astype(np.uint16))
+        low = _decoded_as(PngImageFile(stream), layout[:-1] + "L")
+        key = np.array(-1 if transparency is None else transparency)
+        return join_bytes(high, low, key=key)
     image.load()
     grey = np.asarray(image).astype(np.uint16)
-    hidden = grey == (-1 if transparency is None else transparency)
-    return over_black(grey, np.where(hidden, 0, 65535).astype(np.uint16))
+    if transparency is not None:
+        grey[grey == transparency] = 0
+    return grey
 
 
-def _decode_as(image: PngImageFile, layout: str) -> npt.NDArray[Any]:
+def join_bytes(
+    high: Image, low: Image, *, key: npt.NDArray[Any] | None = None, alpha: bool = True
+) -> Array:
+    """Join 16-bit colour that was decoded twice, and composite it over black.
+
+    Args:
+        high: The high bytes, RGB or RGBA.
+        low: The low bytes, alike.
+        key: The colour that is transparent, if there is one.
+        alpha: Whether a fourth channel is transparency; else it is left out.
+
+    Returns:
+        (height, width, 3) array, uint16.
+    """
+    out = np.empty((*high.size[::-1], 3), np.uint16)
+    for (rows, first), (_, second) in zip(stripes(high), stripes(low), strict=True):
+        colour = _join(np.asarray(first), np.asarray(second))
+        if colour.shape[2] == 4 and alpha:
+            colour = over_black(colour[:, :, :3], colour[:, :, 3])
+        elif key is not None:
+            colour[(colour[:, :, :3] == key).all(axis=2)] = 0
+        out[rows] = colour[:, :, :3]
+    return out
+
+
+def _decoded_as(image: PngImageFile, layout: str) -> PngImageFile:
     image.tile = [image.tile[0]._replace(args=layout)]
     image.load()
-    return np.asarray(image)
+    return image
 
 
 def _join(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:

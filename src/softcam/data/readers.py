@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded: they would fill the memory."""
 
+DEEP = "16-bit colour"
+
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic] | Dataset"
 )
@@ -95,7 +97,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             frame, page or slice; the bytes of a file; a PIL image; a pydicom dataset; or an array:
             (height, width), (height, width, 1), (height, width, 3) or, with alpha, (height, width,
             4), uint8 or uint16.
-        max_pixels: Images with more pixels are refused before they are decoded.
+        max_pixels: Images with more pixels are refused before they are decoded; 16-bit colour
+            and colour in JPEG 2000 count twice, since they take twice the memory.
 
     Returns:
         Pixels in file pixels as displayed.
@@ -183,12 +186,14 @@ def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     name = str(path)
     file, frame = split_frame(path)
     with open_file(file) as stream:
-        size = _size(name, stream, file.stat().st_size, frame)
+        size = _size(name, stream, file.stat().st_size, frame, max_pixels)
     check_size(name, size, max_pixels)
     return size
 
 
-def _size(name: str, stream: BinaryIO, length: int, frame: int | None) -> tuple[int, int]:
+def _size(
+    name: str, stream: BinaryIO, length: int, frame: int | None, max_pixels: int
+) -> tuple[int, int]:
     kind = _kind(stream)
     if kind == "DICOM":
         from softcam.data.dicom import read_dicom_header
@@ -206,6 +211,7 @@ def _size(name: str, stream: BinaryIO, length: int, frame: int | None) -> tuple[
     image, _ = pillow.open_header(name, stream, length)
     choose_frame(name, frame, 1)
     width, height = image.size
+    check_size(name, (height, width), max_pixels)  # metadata behind the pixels need them decoded
     turned = pillow.orientation(image, stream) >= pillow.FIRST_TRANSPOSED
     return (width, height) if turned else (height, width)
 
@@ -229,10 +235,11 @@ def _read_stream(
         return Pixels(array, nifti.pixel_aspect(header), plane)
     if kind == "TIFF":
         page = tiff.open_page(name, stream, frame)
-        check_size(name, page.size[::-1], max_pixels)
+        check_size(name, page.size[::-1], max_pixels, costly=DEEP if tiff.is_deep(page) else "")
         return Pixels(tiff.decode(name, stream, page, frame))
     image, bits = pillow.open_header(name, stream, length)
-    check_size(name, image.size[::-1], max_pixels)
+    deep = bits == 16 and image.mode in ("RGB", "RGBA")
+    check_size(name, image.size[::-1], max_pixels, costly=DEEP if deep else "")
     choose_frame(name, frame, 1)
     return Pixels(pillow.decode(name, image, bits, stream))
 
@@ -276,11 +283,20 @@ def open_file(path: Path) -> BinaryIO:
         ) from error
 
 
-def check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
-    """Raise an InputError if an image has more pixels than are allowed."""
-    if len(size) == 2 and size[0] * size[1] > max_pixels:
+def check_size(name: str, size: tuple[int, ...], max_pixels: int, *, costly: str = "") -> None:
+    """Raise an InputError if an image has more pixels than are allowed.
+
+    Args:
+        name: What the message calls the image.
+        size: (height, width); anything else is let pass.
+        max_pixels: How many pixels are allowed.
+        costly: What kind of image it is, if decoding takes twice the memory and it counts so.
+    """
+    allowed = max_pixels // 2 if costly else max_pixels
+    if len(size) == 2 and size[0] * size[1] > allowed:
+        kind = f" in {costly}" if costly else ""
         raise InputError(
-            f"{name} has {size[1]} x {size[0]} px, more than the {max_pixels} px allowed; "
+            f"{name} has {size[1]} x {size[0]} px{kind}, more than the {allowed} px allowed; "
             "shrink it, or raise max_pixels if you trust the file."
         )
 

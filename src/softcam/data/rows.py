@@ -7,6 +7,7 @@ from pathlib import Path
 
 from softcam.data.csvfile import read_csv
 from softcam.data.spec import PartialSpec
+from softcam.data.wording import listed, quoted
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -71,10 +72,9 @@ def read_rows(path: Path, partial: PartialSpec, *, require_labels: bool) -> RawT
     """
     file = read_csv(path, COLUMNS)
     if "image" not in file.columns:
-        found = ", ".join(file.columns)
         raise InputError(
-            f"{path} has no column 'image' (its columns are {found}); name one so in the first "
-            "line."
+            f"{path} has no column 'image' (its columns are {listed(file.columns)}); name one "
+            "so in the first line."
         )
     if not file.rows:
         raise InputError(f"{path} has a header but no rows; add a row per image.")
@@ -84,7 +84,7 @@ def read_rows(path: Path, partial: PartialSpec, *, require_labels: bool) -> RawT
     ignored = [column for column in file.columns if column not in used]
     notes = []
     if ignored:
-        shown = ", ".join(repr(column) for column in ignored[:5])
+        shown = ", ".join(quoted(column) for column in ignored[:5])
         more = f" and {len(ignored) - 5} more" if len(ignored) > 5 else ""
         notes.append(f"{len(ignored)} column(s) of the table are not used: {shown}{more}")
     rows = tuple(
@@ -115,7 +115,7 @@ def _flag_columns(
             return rest
         if not require_labels:
             return ()
-        lacks = repr(missing[0]) if missing else "any class"
+        lacks = quoted(missing[0]) if missing else "any class"
         raise InputError(
             f"{path} has no column for {lacks}; a multi-label table needs one 0/1 column per class."
         )

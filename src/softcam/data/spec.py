@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from softcam.data.wording import LONGEST, listed, printable, quoted
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -18,6 +20,9 @@ ORGAN = "organ"
 """A finding that bounds where evidence may lie, such as the lung."""
 OWN_CLASS = ""
 """A finding that speaks for the class of the image that it is marked in."""
+
+_LONGEST_PATH = 1024
+_MAX_BYTES = 1 << 20  # of a dataset.yaml; its reader takes a minute for 10 MiB
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,21 @@ def read_spec(path: Path | str) -> PartialSpec:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise InputError(
+                f"{path} has more than {_MAX_BYTES >> 20} MiB, too much for a description of "
+                "classes; correct the file."
+            )
+        data = yaml.safe_load(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; correct the path or leave it out.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+    except InputError:
+        raise
+    # PyYAML raises a ValueError for a date such as 2020-99-99, and follows brackets by recursion.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = printable(error)
         raise InputError(f"{path} cannot be read as YAML ({reason}); correct the file.") from error
     if data is None:
         return PartialSpec(path)
@@ -112,12 +127,12 @@ def read_spec(path: Path | str) -> PartialSpec:
     known = ("task", "classes", "positive", "findings", "images")
     for key in data:
         if key not in known:
-            raise InputError(f"{path} has the unknown key {key!r}; use {', '.join(known)}.")
+            raise InputError(f"{path} has the unknown key {quoted(key)}; use {', '.join(known)}.")
     values, classes = reader.classes(data.get("classes"))
     positive = data.get("positive")
     images = data.get("images")
-    if images is not None and not isinstance(images, str):
-        raise InputError(f"{path}: images is {images!r}; give a folder's name.")
+    if images is not None and not _is_path(images):
+        raise InputError(f"{path}: images is {quoted(images)}; give a folder's name.")
     return PartialSpec(
         path=path,
         task=reader.task(data.get("task")),
@@ -147,7 +162,7 @@ def merge_specs(spec: DatasetSpec, own: PartialSpec) -> PartialSpec:
     if strange:
         raise InputError(
             f"{own.source} has the class {strange[0]!r}, which is none of the expected "
-            f"{', '.join(spec.classes)}; map its labels to these names."
+            f"{listed(spec.classes)}; map its labels to these names."
         )
     values = dict(own.values or spec.values)
     if own.classes and not own.values:
@@ -163,6 +178,10 @@ def merge_specs(spec: DatasetSpec, own: PartialSpec) -> PartialSpec:
     )
 
 
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_PATH
+
+
 class _SpecReader:
     """The checks of single values, with the file's name at hand."""
 
@@ -173,10 +192,12 @@ class _SpecReader:
         if value is None:
             return None
         try:
-            return Task(str(value).strip().lower())
+            return Task(value.strip().lower() if isinstance(value, str) else "")
         except ValueError as error:
             tasks = ", ".join(Task)
-            raise InputError(f"{self._path}: task is {value!r}; use one of {tasks}.") from error
+            raise InputError(
+                f"{self._path}: task is {quoted(value)}; use one of {tasks}."
+            ) from error
 
     def text(self, key: str, value: Any) -> str:
         """A name or an integer; YAML reads a bare yes, no, on or off as a truth value."""
@@ -185,9 +206,18 @@ class _SpecReader:
                 f"{self._path}: {key} holds {value}, which YAML reads as true or false; put the "
                 "name in quotes."
             )
-        if not isinstance(value, (str, int)) or not str(value).strip():
-            raise InputError(f"{self._path}: {key} holds {value!r}; give a name or an integer.")
-        return str(value).strip()
+        short = isinstance(value, str) or (isinstance(value, int) and value.bit_length() < 64)
+        if not short or not str(value).strip():
+            raise InputError(
+                f"{self._path}: {key} holds {quoted(value)}; give a name or an integer."
+            )
+        text = str(value).strip()
+        if len(text) > LONGEST or not text.isprintable():
+            raise InputError(
+                f"{self._path}: {key} holds {quoted(text)}; give a name of up to {LONGEST} "
+                "letters in one line."
+            )
+        return text
 
     def classes(self, value: Any) -> tuple[dict[str, str], tuple[str, ...]]:
         if value is None:
@@ -202,16 +232,16 @@ class _SpecReader:
             names = tuple(self.text("classes", name) for name in value)
         else:
             raise InputError(
-                f"{self._path}: classes is {value!r}; give a list of names, or a mapping from the "
-                "label in the table to the name."
+                f"{self._path}: classes is {quoted(value)}; give a list of names, or a mapping "
+                "from the label in the table to the name."
             )
-        for name in names:
+        for name, times in Counter(names).items():
             if name in (DISTRACTOR, ORGAN):
                 raise InputError(
                     f"{self._path}: a class cannot be called {name!r}, which is what a finding "
                     "can mean; choose another name."
                 )
-            if names.count(name) > 1:
+            if times > 1:
                 raise InputError(f"{self._path}: the class {name!r} is listed twice; keep one.")
         if not names:
             raise InputError(f"{self._path}: classes is empty; name the classes or leave it out.")
@@ -222,7 +252,7 @@ class _SpecReader:
             return {}
         if not isinstance(value, dict):
             raise InputError(
-                f"{self._path}: findings is {value!r}; give lines such as `exudate: 1` or "
+                f"{self._path}: findings is {quoted(value)}; give lines such as `exudate: 1` or "
                 "`optic_disc: distractor`."
             )
         return {

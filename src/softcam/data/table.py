@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from softcam.data.records import Record, Table
 from softcam.data.rows import RawRow, RawTable, read_rows
 from softcam.data.spec import DatasetSpec, PartialSpec, merge_specs, read_spec
 from softcam.data.split import split_by_patient, straddling, straddling_note
+from softcam.data.wording import listed, quoted
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -114,7 +116,7 @@ def _image_folder(home: Path, partial: PartialSpec, images: Path | str | None) -
     else:
         folder, who = home / "images", "the image folder"
         folder = folder if folder.is_dir() else home
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112  (Path's raises where a name is too long)
         raise InputError(f"{folder}, {who}, is no folder; correct it.")
     return folder
 
@@ -139,11 +141,12 @@ def _read_records(
         real = folder.resolve(path)
         if real in seen:
             first, other = seen[real]
+            image = quoted(row.image)
             if split == other:
-                text = f"the image {row.image!r} is already in {first.where}; keep one of the two"
+                text = f"the image {image} is already in {first.where}; keep one of the two"
             else:
                 text = (
-                    f"the image {row.image!r} is in the split {split!r} and, in {first.where}, in "
+                    f"the image {image} is in the split {split!r} and, in {first.where}, in "
                     f"the split {other!r}; keep it in one"
                 )
             problems.add(row.where, text)
@@ -158,7 +161,7 @@ def _read_split(row: RawRow, problems: Problems, *, given: bool) -> str | None:
     if given and not row.split:
         problems.add(row.where, "the split is empty while other rows have one; fill it in")
     elif given and split is None:
-        problems.add(row.where, f"the split {row.split!r} is unknown; use train, val or test")
+        problems.add(row.where, f"the split {quoted(row.split)} is unknown; use train, val or test")
     return split
 
 
@@ -174,7 +177,8 @@ def _read_label(
             if flag is None:
                 problems.add(
                     row.where,
-                    f"the column {name!r} holds {cell!r}; use 0, 1 or, for unknown, an empty cell",
+                    f"the column {quoted(name)} holds {quoted(cell)}; use 0, 1 or, for unknown, "
+                    "an empty cell",
                 )
             else:
                 flags.append(flag)
@@ -253,5 +257,5 @@ def _check_train(path: Path, records: Sequence[Record], meaning: Meaning) -> Non
     if absent:
         raise InputError(
             f"{path}: the train split has no image of the class "
-            f"{', '.join(repr(name) for name in absent)}; move some there, or remove the class."
+            f"{listed([repr(name) for name in absent])}; move some there, or remove the class."
         )

@@ -78,8 +78,7 @@ def decode(name: str, stream: BinaryIO, image: TiffImageFile, frame: int | None)
     """
     try:
         bits = image.tag_v2.get(_BITS, (1,))
-        deep = _layout(image)
-        if deep.startswith(_DEEP) and set(bits) == {16}:
+        if is_deep(image):
             return _deep(name, stream, image, frame)
         if max(bits) > 8 and image.mode not in ("I", "I;16", "I;16B", "F"):
             raise InputError(
@@ -97,6 +96,15 @@ def decode(name: str, stream: BinaryIO, image: TiffImageFile, frame: int | None)
         raise InputError(
             f"{name} is truncated or damaged ({error}); copy the file again."
         ) from error
+
+
+def is_deep(image: TiffImageFile) -> bool:
+    """Whether a page holds 16-bit colour, which is decoded twice."""
+    try:
+        bits = image.tag_v2.get(_BITS, (1,))
+        return _layout(image).startswith(_DEEP) and set(bits) == {16}
+    except _BROKEN:
+        return False  # `decode` says what is wrong
 
 
 def _layout(image: TiffImageFile) -> str:
@@ -133,14 +141,9 @@ def _deep(name: str, stream: BinaryIO, image: TiffImageFile, frame: int | None) 
             layout, *rest = cast(tuple[Any, ...], tile.args)
             again.tile[i] = tile._replace(args=(layout[:-1] + ending, *rest))
         again.load()
-        halves.append(np.asarray(again))
+        halves.append(again)
     first, second = halves
     # "B" keeps a sample's first byte and "L" its second; which is high, the samples' order says.
     big = _layout(image).endswith("B")
     high, low = (first, second) if big else (second, first)
-    colour: Array = (high.astype(np.uint16) << np.uint16(8)) | low
-    if colour.shape[2] == 4:
-        if image.mode == "RGB":
-            return np.ascontiguousarray(colour[:, :, :3])
-        return pillow.over_black(colour[:, :, :3], colour[:, :, 3])
-    return colour
+    return pillow.join_bytes(high, low, alpha=image.mode != "RGB")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from softcam.data.fingerprint import fingerprint_table
+from softcam.data.fingerprint import Fingerprint, try_fingerprints
+from softcam.data.problems import Problems
 from softcam.data.quality import Finding, find_problems
 from softcam.data.records import Table
 from softcam.data.table import read_table
@@ -21,11 +22,13 @@ class Checked:
 
     Attributes:
         table: The table as training would see it.
-        findings: What was found, leaks first.
+        findings: What was found among the images that can be read, leaks first.
+        unreadable: Row and sentence for each image that cannot be read.
     """
 
     table: Table
     findings: tuple[Finding, ...]
+    unreadable: tuple[tuple[int, str], ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -42,7 +45,19 @@ class Checked:
             "splits": self.table.splits(),
             "notes": list(self.notes),
             "findings": [asdict(finding) for finding in self.findings],
+            "unreadable": [{"row": row, "problem": said} for row, said in self.unreadable],
         }
+
+    def refuse_unreadable(self) -> None:
+        """Raise if an image cannot be read.
+
+        Raises:
+            InputError: Names up to ten rows, and counts the others.
+        """
+        problems = Problems(str(self.table.path))
+        for row, said in self.unreadable:
+            problems.add(f"row {row}", said.rstrip("."))
+        problems.raise_any()
 
     def refuse(self) -> None:
         """Raise if there is a leak or a conflict.
@@ -69,7 +84,8 @@ def check(
 ) -> Checked:
     """Check a table of images for leaks, label conflicts, hints and constant images.
 
-    Every image is decoded once. The same table gives the same findings.
+    Every image is decoded once. One that cannot be read is listed, and the others are checked. The
+    same table gives the same findings.
 
     Args:
         table: A table.csv, its folder, or class folders.
@@ -82,7 +98,7 @@ def check(
         The table and what was found.
 
     Raises:
-        InputError: The table or images cannot be read; names the rows.
+        InputError: The table cannot be read, or none of its images; names the rows.
         MissingExtraError: A format's extra is not installed.
     """
     read = read_table(table, images=images, spec=dataset, seed=seed)
@@ -100,9 +116,18 @@ def check_read(table: Table, *, show_progress: bool = False) -> Checked:
         The table and what was found.
 
     Raises:
-        InputError: Images cannot be read; names the rows.
+        InputError: No image can be read; names the rows.
         MissingExtraError: A format's extra is not installed.
     """
     with image_progress("checking images", shown=show_progress) as told:
-        prints = fingerprint_table(table, progress=told)
-    return Checked(table, tuple(find_problems(table, prints)))
+        results = try_fingerprints(table, told)
+    pairs = list(zip(table.records, results, strict=True))
+    unreadable = tuple(
+        (r.row, str(result)) for r, result in pairs if isinstance(result, InputError)
+    )
+    prints = [result for result in results if isinstance(result, Fingerprint)]
+    if not prints:
+        Checked(table, (), unreadable).refuse_unreadable()
+    kept = tuple(record for record, result in pairs if isinstance(result, Fingerprint))
+    findings = find_problems(replace(table, records=kept), prints)
+    return Checked(table, tuple(findings), unreadable)

@@ -130,6 +130,7 @@ def train_and_assess(
 
 def _check(table: Table, settings: TrainConfig, *, strict: bool, show_progress: bool) -> Checked:
     quality = check_read(table, show_progress=show_progress)
+    quality.refuse_unreadable()
     for finding in quality.findings:
         if any(finding.sentence.startswith(note) for note in table.notes):
             continue  # logged with the notes

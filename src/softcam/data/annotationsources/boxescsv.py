@@ -11,6 +11,7 @@ from softcam.data.annotationsources.images import Images
 from softcam.data.csvfile import CsvRow, read_csv
 from softcam.data.problems import Problems
 from softcam.data.shapes import Box
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 _NUMBERS = ("x", "y", "width", "height")
@@ -70,6 +71,6 @@ def read_box(row: CsvRow) -> Box:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise InputError(f"{column} is {text!r}; give a number of pixels")
+            raise InputError(f"{column} is {quoted(text)}; give a number of pixels")
         numbers.append(number)
     return Box(*numbers)

@@ -12,6 +12,7 @@ from softcam.data.annotationsources.images import Images
 from softcam.data.annotationsources.runlengths import read_run_lengths
 from softcam.data.problems import Problems
 from softcam.data.shapes import Box, Region
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 MAX_BYTES = 256 << 20
@@ -61,7 +62,7 @@ def read_coco(path: Path, images: Images, found: Found) -> None:
     if unused and not regions and not any(map(images.lies_in_folder, unused)):
         raise InputError(
             f"{path} has {len(unused)} annotation(s) and none belongs to an image of the table, "
-            f"for instance {unused[0]!r}; write each file_name as the table does."
+            f"for instance {quoted(unused[0])}; write each file_name as the table does."
         )
     found.add(regions)
     if unused:
@@ -107,14 +108,16 @@ class _Reader:
             return None, written
         if self._taken.setdefault(name, written) != written:
             raise InputError(
-                f"its image {written!r} and {self._taken[name]!r} are both the image {name!r} of "
+                f"its image {quoted(written)} and {quoted(self._taken[name])} are both "
+                f"the image {quoted(name)} of "
                 "the table; write each file_name as the table does"
             )
         told = entry.get("height"), entry.get("width")
         size = self._images.size_of(name)
         if told != (None, None) and told != size:
             raise InputError(
-                f"the file says that the image {written!r} has {told[1]!r:.20} x {told[0]!r:.20} "
+                f"the file says that the image {quoted(written)} has {told[1]!r:.20} x "
+                f"{told[0]!r:.20} "
                 f"px, and it has {size[1]} x {size[0]} as displayed; annotate the image as it is"
             )
         return name, written
@@ -124,7 +127,8 @@ class _Reader:
         parts = [part for part in written.strip().replace("\\", "/").split("/") if part != "."]
         if not parts or parts[0] == "" or ".." in parts:
             raise InputError(
-                f"its image {written!r} leads outside the image folder; write it relative to that"
+                f"its image {quoted(written)} leads outside the image folder; write it "
+                f"relative to that"
             )
         for start in range(len(parts)):
             name = "/".join(parts[start:])

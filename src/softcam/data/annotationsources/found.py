@@ -9,6 +9,7 @@ import numpy as np
 
 from softcam.data.annotations import Annotations
 from softcam.data.shapes import Box, Layer, Polygon, Region
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 # How far a region may reach over an edge, as rounding and resizing by other tools make it: px, and
@@ -92,7 +93,8 @@ def box_inside(box: Box, name: str, size: tuple[int, int]) -> Box:
     if _far(over_x, width) or _far(over_y, height) or x1 <= x0 or y1 <= y0:
         raise InputError(
             f"the box x={box.x:g} y={box.y:g} width={box.width:g} height={box.height:g} reaches "
-            f"outside the image {name!r} of {width} x {height} px; give file pixels, as displayed"
+            f"outside the image {quoted(name)} of {width} x {height} px; give file "
+            f"pixels, as displayed"
         )
     return box if max(over_x, over_y) <= 0 else Box(x0, y0, x1 - x0, y1 - y0)
 
@@ -121,7 +123,8 @@ def polygon_inside(numbers: list[float], name: str, size: tuple[int, int]) -> Po
     if _far(over_x, width) or _far(over_y, height):
         x, y = points[np.argmax(np.maximum(-points, points - (width, height)).max(axis=1))]
         raise InputError(
-            f"the polygon's corner x={x:g} y={y:g} lies outside the image {name!r} of {width} x "
+            f"the polygon's corner x={x:g} y={y:g} lies outside the image "
+            f"{quoted(name)} of {width} x "
             f"{height} px; give file pixels, as displayed"
         )
     points = points.clip(0, (width, height))

@@ -9,6 +9,7 @@ from softcam.data.annotationsources.found import Found
 from softcam.data.annotationsources.images import Images, files_in, stem
 from softcam.data.problems import Problems
 from softcam.data.readers import image_size
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 _EXAMPLE = "image.jpg.png"
@@ -45,13 +46,15 @@ def find_masks(folder: Path, images: Images, found: Found) -> None:
             problems.add(relative, str(error).rstrip("."))
             continue
         if finding in masks.setdefault(name, {}):
-            problems.add(relative, f"the image {name!r} has two masks of {finding!r}; keep one")
+            problems.add(
+                relative, f"the image {quoted(name)} has two masks of {quoted(finding)}; keep one"
+            )
         masks[name][finding] = path
     problems.raise_any()
     if strangers and not masks and not any(_known(name, images) for name in strangers):
         raise InputError(
             f"{folder} holds {len(strangers)} mask(s) and none fits an image, for instance "
-            f"{strangers[0]!r}; lay them out as masks/<finding>/<image name>.png."
+            f"{quoted(strangers[0])}; lay them out as masks/<finding>/<image name>.png."
         )
     found.masks.update(masks)
     if strangers:

@@ -11,6 +11,7 @@ from softcam.data.annotationsources.images import Images
 from softcam.data.csvfile import read_csv
 from softcam.data.labels import canonical
 from softcam.data.problems import Problems
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 PATTERN = "stage_*_train_labels.csv"
@@ -55,7 +56,8 @@ def read_rsna(path: Path, images: Images, found: Found) -> None:
         try:
             if len(names) > 1:
                 raise InputError(
-                    f"the patientId {patient!r} fits {len(names)} images ({', '.join(names[:3])}); "
+                    f"the patientId {quoted(patient)} fits {len(names)} images "
+                    f"({', '.join(names[:3])}); "
                     "give them different names"
                 )
             target = canonical(row.cells["Target"])
@@ -63,7 +65,7 @@ def read_rsna(path: Path, images: Images, found: Found) -> None:
             if target not in ("0", "1"):
                 raise InputError(f"Target is {row.cells['Target']!r:.40}; use 0 or 1")
             if targets.setdefault(patient, target) != target:
-                raise InputError(f"{patient!r} has both Targets, 0 and 1; keep one")
+                raise InputError(f"{quoted(patient)} has both Targets, 0 and 1; keep one")
             if empty != (target == "0"):
                 what = "no box" if empty else "a box"
                 raise InputError(f"Target is {target} and there is {what}; correct one of them")
@@ -78,7 +80,7 @@ def read_rsna(path: Path, images: Images, found: Found) -> None:
     if unused and not fitting and not any(map(images.lies_in_folder, unused)):
         raise InputError(
             f"{path} names {len(set(unused))} patient(s) and none is an image of the table, for "
-            f"instance {unused[0]!r}; patientId must be an image's name without its suffix."
+            f"instance {quoted(unused[0])}; patientId must be an image's name without its suffix."
         )
     found.add(boxes)
     if unused:

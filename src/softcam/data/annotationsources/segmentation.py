@@ -16,6 +16,7 @@ from softcam.data.dicomheader import DicomHeader, macro
 from softcam.data.frames import split_frame
 from softcam.data.problems import Problems
 from softcam.data.readers import file_format, open_file
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 SUFFIXES = (".dcm", ".dicom")
@@ -88,7 +89,8 @@ class _Sources:
         for name, frame, count in self._by_uid.get(wanted, ()):
             if count > 1 and not frames:
                 raise InputError(
-                    f"it does not say which of the {count} frames of {name!r} it marks; export it "
+                    f"it does not say which of the {count} frames of {quoted(name)} it "
+                    f"marks; export it "
                     "with Referenced Frame Number"
                 )
             if not frames or (frame or 1) in frames:
@@ -100,7 +102,8 @@ class _Sources:
         image = self._size_of(name)
         if size != image:
             raise InputError(
-                f"its masks have {size[1]} x {size[0]} px and the image {name!r} {image[1]} x "
+                f"its masks have {size[1]} x {size[0]} px and the image {quoted(name)} "
+                f"{image[1]} x "
                 f"{image[0]}; export it on the image's own grid"
             )
 

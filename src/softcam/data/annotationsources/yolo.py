@@ -12,6 +12,7 @@ from softcam.data.annotationsources.found import Found, Regions, box_inside, pol
 from softcam.data.annotationsources.images import Images, files_in, stem
 from softcam.data.problems import Problems
 from softcam.data.shapes import Box, Region
+from softcam.data.wording import quoted
 from softcam.errors import InputError
 
 _CLASSES = "classes.txt"
@@ -62,7 +63,7 @@ def read_yolo(folder: Path, images: Images, found: Found) -> None:
     if strangers and not fitting and not any(images.lies_in_folder(stem(s)) for s in strangers):
         raise InputError(
             f"{folder} holds {len(strangers)} label file(s) and none fits an image, for instance "
-            f"{strangers[0]!r}; lay them out as labels/<image name>.txt."
+            f"{quoted(strangers[0])}; lay them out as labels/<image name>.txt."
         )
     found.add(regions)
     if strangers:

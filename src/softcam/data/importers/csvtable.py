@@ -20,6 +20,7 @@ from softcam.data.labels import read_flag
 from softcam.data.meaning import Meaning, settle
 from softcam.data.rows import RawRow, RawTable
 from softcam.data.spec import PartialSpec, read_spec
+from softcam.data.wording import listed, printable
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
@@ -114,8 +115,8 @@ def _columns(path: Path, file: CsvFile, partial: PartialSpec) -> dict[str, str]:
                 break
     if "image" not in found:
         raise InputError(
-            f"{path} has no image column (its columns are {', '.join(file.columns)}); call one "
-            f"of them {' or '.join(_NAMES['image'][:3])}."
+            f"{path} has no image column (its columns are {listed(file.columns)}); call one of "
+            f"them {' or '.join(_NAMES['image'][:3])}."
         )
     return found
 
@@ -131,7 +132,7 @@ def _flags(
         return flags
     if "label" not in columns:
         raise InputError(
-            f"{path} has no label column (its columns are {', '.join(file.columns)}); call one of "
+            f"{path} has no label column (its columns are {listed(file.columns)}); call one of "
             f"them {' or '.join(_NAMES['label'][:3])}."
         )
     return ()
@@ -139,7 +140,7 @@ def _flags(
 
 def _images(home: Path, partial: PartialSpec) -> Path:
     folder = home / (partial.images or "images")
-    if partial.images is not None and not folder.is_dir():
+    if partial.images is not None and not os.path.isdir(folder):  # noqa: PTH112  (never raises)
         raise InputError(f"{folder}, which {partial.source} names, is no folder; correct it.")
     return folder if folder.is_dir() else home
 
@@ -153,7 +154,7 @@ def _items(
     given = any(row.split for row in rows)
     base = Path(os.path.relpath(folder.root, home))
     for row in rows:
-        what = f"{row.where}: {row.image}"
+        what = f"{row.where}: {printable(row.image)}"
         try:
             name = _locate(folder, row.image)
         except InputError as error:
@@ -206,7 +207,7 @@ def _boxes(
             )
     base = Path(os.path.relpath(folder.root, home))
     for row in file.rows:
-        what = f"{path.name} row {row.line}: {row.cells['image']}"
+        what = f"{path.name} row {row.line}: {printable(row.cells['image'])}"
         source = (base / row.cells["image"]).as_posix()
         try:
             box = Box(*(float(row.cells[side]) for side in _SIDES))
