@@ -11,6 +11,7 @@ import warnings
 
 import typer
 
+from softcam.cli.benchmark import benchmark
 from softcam.cli.check import check
 from softcam.cli.demo import demo
 from softcam.cli.doctor import doctor
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, train, explain, evaluate, doctor):
+for command in (demo, check, train, explain, evaluate, benchmark, doctor):
     app.command()(command)
 app.command("import")(import_data)
 
