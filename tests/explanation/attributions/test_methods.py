@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 import timm
@@ -220,7 +222,24 @@ def test_methods_are_found_by_name_and_by_group():
         "uniform",
         "edges",
     ]
-    assert {"score-cam", "occlusion", "rise"} == set(GROUPS["all"]) - set(GROUPS["fast"])
+    assert GROUPS["all"] == tuple(METHODS)
+
+
+def test_fast_methods_take_few_passes_of_the_backbone(four):
+    model = make_softcam()
+    passes = []
+    model.backbone.register_forward_hook(lambda _module, given, _out: passes.append(len(given[0])))
+    subject = subject_of(model)
+    counts = {}
+    for name, each in METHODS.items():
+        passes.clear()
+        each(subject, four[:1], [0, 1])
+        counts[name] = sum(passes)
+    slow = set(GROUPS["all"]) - set(GROUPS["fast"])
+    # The tiny model has 5 channels, for Score-CAM; a real one has hundreds.
+    assert {name for name in counts if counts[name] > 3} == slow
+    assert counts["score-cam"] == 1 + 5 and counts["rise"] == 2000
+    assert counts["ablation-cam"] == counts["grad-cam"] == 1 and counts["uniform"] == 0
 
 
 def test_a_name_that_is_none_is_refused_with_those_that_are():
@@ -228,3 +247,12 @@ def test_a_name_that_is_none_is_refused_with_those_that_are():
         method("gradcam")
     with pytest.raises(InputError, match=r"'quick'; there are: .*, and the groups all, fast"):
         methods(["grad-cam", "quick"])
+
+
+def test_the_documentation_lists_every_method():
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "compare-attributions.md"
+    rows = re.findall(
+        r"^\| `([a-z+-]+)` \| (.+?) \| (.*?) \|", page.read_text("utf-8"), re.MULTILINE
+    )
+    expected = [(each.name, each.label, "yes" * each.signed) for each in METHODS.values()]
+    assert rows == expected

@@ -39,7 +39,14 @@ METHODS: dict[str, Attribution] = {
 }
 """Methods by name, in the order of tables."""
 
-_SLOW = ("score-cam", "occlusion", "rise")
+_SLOW = (
+    "score-cam",
+    "smoothgrad",
+    "smoothgrad-saliency",
+    "integrated-gradients",
+    "occlusion",
+    "rise",
+)
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "all": tuple(METHODS),
