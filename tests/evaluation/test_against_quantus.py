@@ -63,7 +63,7 @@ def test_relevance_mass_is_activation_precision_of_maps_that_are_never_negative(
     )
 
 
-def test_attribution_localisation_is_activation_precision_with_something_added_below(batch):
+def test_attribution_localisation_is_activation_precision_of_the_positive_part(batch):
     maps, masks = batch
     signed = quantus.AttributionLocalisation(
         abs=False, positive_attributions=True, disable_warnings=True
@@ -74,10 +74,10 @@ def test_attribution_localisation_is_activation_precision_with_something_added_b
     found = theirs(quantus.AttributionLocalisation(disable_warnings=True), maps, masks)
     ours = metrics.activation_precision(maps.abs(), masks)
     torch.testing.assert_close(ours, found, rtol=1e-5, atol=0)
-    # + 1e-9 below makes nothing by nothing 0 where we say that it is undefined.
-    none = -torch.rand(1, 4, 4) - 1
-    full = torch.ones(1, 4, 4) > 0
-    assert theirs(signed, none, full).item() == 0
+    # Maps without positive evidence are no maps for quantus; for us the share is undefined.
+    none, full = -torch.rand(1, 4, 4) - 1, torch.ones(1, 4, 4) > 0
+    with pytest.raises(AssertionError, match="less than zero"):
+        theirs(signed, none, full)
     assert metrics.activation_precision(none, full).isnan().all()
 
 
