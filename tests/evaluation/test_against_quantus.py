@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from softcam import metrics
 
@@ -63,7 +64,7 @@ def test_relevance_mass_is_activation_precision_of_maps_that_are_never_negative(
     )
 
 
-def test_attribution_localisation_is_activation_precision_with_something_added_below(batch):
+def test_attribution_localisation_is_activation_precision_of_the_positive_part(batch):
     maps, masks = batch
     signed = quantus.AttributionLocalisation(
         abs=False, positive_attributions=True, disable_warnings=True
@@ -74,10 +75,10 @@ def test_attribution_localisation_is_activation_precision_with_something_added_b
     found = theirs(quantus.AttributionLocalisation(disable_warnings=True), maps, masks)
     ours = metrics.activation_precision(maps.abs(), masks)
     torch.testing.assert_close(ours, found, rtol=1e-5, atol=0)
-    # + 1e-9 below makes nothing by nothing 0 where we say that it is undefined.
-    none = -torch.rand(1, 4, 4) - 1
-    full = torch.ones(1, 4, 4) > 0
-    assert theirs(signed, none, full).item() == 0
+    # Maps without positive evidence are no maps for quantus; for us the share is undefined.
+    none, full = -torch.rand(1, 4, 4) - 1, torch.ones(1, 4, 4) > 0
+    with pytest.raises(AssertionError, match="less than zero"):
+        theirs(signed, none, full)
     assert metrics.activation_precision(none, full).isnan().all()
 
 
@@ -112,3 +113,77 @@ def test_an_empty_mask_is_undefined_in_both_but_for_the_pointing_game(batch):
     # quantus writes NaN into booleans, which makes it a hit.
     assert theirs(quantus.PointingGame(disable_warnings=True), maps, masks)[0].item() == 1
     assert metrics.pointing_game(maps, masks)[0].isnan()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(4, 2, 1),
+    ).eval()
+
+
+def evidence(model, images):
+    with torch.no_grad():
+        return model(images)[:, 0]
+
+
+def for_quantus(model, inputs, targets, **kwargs):
+    return evidence(model, torch.as_tensor(inputs).float()).numpy()[:, None]
+
+
+class Pooled(nn.Module):
+    """The model as quantus takes it, with logits."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x).mean((2, 3))
+
+
+def test_max_sensitivity_agrees_on_the_same_noise(model):
+    images = torch.randn(3, 1, 8, 8)
+    noise = 0.1 * torch.randn(4, 3, 1, 8, 8)
+    ours, others = iter(noise), iter(noise.numpy())
+    found = metrics.max_sensitivity(
+        lambda x: evidence(model, x),
+        images,
+        lambda x, generator: metrics.Perturbed(x + next(ours)),
+        samples=4,
+    )
+    metric = quantus.MaxSensitivity(
+        nr_samples=4,
+        perturb_func=lambda arr, indices, **kwargs: arr + next(others).reshape(arr.shape),
+        disable_warnings=True,
+    )
+    theirs = metric(
+        model=Pooled(model),
+        x_batch=images.numpy(),
+        y_batch=np.zeros(3, dtype=int),
+        a_batch=None,
+        explain_func=lambda model, inputs, targets, **kw: for_quantus(model.model, inputs, targets),
+    )
+    assert found.tolist() == pytest.approx(np.asarray(theirs).tolist(), rel=1e-5)
+
+
+def test_randomising_the_head_agrees_and_what_follows_differs_by_the_draws(model):
+    images = torch.randn(5, 1, 8, 8)
+    # quantus starts the draws anew, one seed further, for each layer; we draw on.
+    ours = metrics.parameter_randomisation(model, evidence, images, seed=43)
+    scores = quantus.MPRT(seed=42, disable_warnings=True)(
+        model=Pooled(model),
+        x_batch=images.numpy(),
+        y_batch=np.zeros(5, dtype=int),
+        a_batch=None,
+        explain_func=lambda model, inputs, targets, **kw: for_quantus(model.model, inputs, targets),
+    )
+    theirs = {name.removeprefix("model."): values for name, values in scores.items()}
+    assert list(theirs) == ["original", *(step.what for step in ours)]
+    assert ours[0].similarity.tolist() == pytest.approx(theirs[ours[0].what], abs=1e-6)
+    assert ours[1].similarity.tolist() != pytest.approx(theirs[ours[1].what], abs=1e-3)

@@ -119,12 +119,15 @@ def lesions(maps: Tensor, masks: Tensor) -> Lesions:
             continue
         positive = values.double().clamp_min(0).numpy()
         top = positive.max()
-        index = np.arange(1, count + 1)
-        area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        # The lesions' pixels alone: most of an image belongs to none.
+        owner, marked = labels[inside] - 1, positive[inside]
+        area = np.bincount(owner, minlength=count)
+        highest = np.zeros(count)
+        np.maximum.at(highest, owner, marked)
         with np.errstate(invalid="ignore"):  # 0 / 0: no positive evidence
-            mean = np.asarray(ndimage.mean(positive, labels, index)) / top
-            peak = np.asarray(ndimage.maximum(positive, labels, index)) / top
-        pointed = (labels.ravel()[positive.argmax()] == index) & (top > 0)
+            mean = np.bincount(owner, weights=marked, minlength=count) / area / top
+            peak = highest / top
+        pointed = (labels.ravel()[positive.argmax()] == np.arange(1, count + 1)) & (top > 0)
         tables.append(Lesions(np.full(count, image), area, area / labels.size, mean, peak, pointed))
     if not tables:
         none = np.zeros(0)
