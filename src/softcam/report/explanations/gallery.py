@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 from softcam.errors import InputError
@@ -54,7 +54,8 @@ def draw_sheet(shown: GalleryCase) -> bytes:
         InputError: If a map or the mask differ from the image in size.
     """
     height, width = shown.pixels.shape[:2]
-    given = [(str(one.method), one.values) for one in shown.maps]
+    given: list[tuple[str, npt.NDArray[Any]]] = []
+    given += [(str(one.method), one.values) for one in shown.maps]
     if shown.mask is not None:
         given.append(("The mask", shown.mask))
     for name, values in given:
@@ -116,14 +117,13 @@ def draw_sheet(shown: GalleryCase) -> bytes:
 
 
 @cache
-def signed_colormap() -> ListedColormap:
+def signed_colormap() -> Colormap:
     """Give the diverging colours on white: blue against, orange for; grey where undefined."""
     position = np.linspace(-1.0, 1.0, 511)[:, None]
     ends = np.where(position < 0, AGAINST, FOR)
     strength = np.abs(position) ** 0.8  # weak values a little above what the eye can tell
     colours = ListedColormap(1 - strength * (1 - ends), name="signed")
-    colours.set_bad(_UNSEEN)
-    return colours
+    return colours.with_extremes(bad=_UNSEEN)
 
 
 def usual_view(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -173,8 +173,9 @@ def _bar(ax: Axes, limit: float, text: str) -> None:
     )  # fmt: skip
     ax.set_yticks([])
     ax.set_xticks([-1, 0, 1], labels=[f"−{_short(limit)}", "0", _short(limit)])
-    for label, side in zip(ax.get_xticklabels(), ("left", "center", "right"), strict=True):
-        label.set_horizontalalignment(side)
+    left, _, right = ax.get_xticklabels()
+    left.set_horizontalalignment("left")
+    right.set_horizontalalignment("right")
     ax.tick_params(labelsize=6.5, length=0, pad=1.5, colors=_SOFT)
     ax.spines[:].set_visible(False)
     ax.annotate(
@@ -191,9 +192,7 @@ def _note(ax: Axes, high: float) -> None:
         return
     ramp = np.linspace(0, 1, 128)[None]
     ax.imshow(np.full((1, 1, 3), 138, np.uint8), aspect="auto", extent=(0, 1, 0, 1))
-    ax.imshow(
-        ramp, cmap=evidence_colormap(), vmin=-1, vmax=1, aspect="auto", extent=(0, 1, 0, 1)
-    )
+    ax.imshow(ramp, cmap=evidence_colormap(), vmin=-1, vmax=1, aspect="auto", extent=(0, 1, 0, 1))
     for x, text, side in ((0, "0", "left"), (1, "maximum", "right")):
         ax.annotate(
             text, (x, 0), (0, -1.5), xycoords="axes fraction", textcoords="offset points",

@@ -57,7 +57,9 @@ def to_markdown(result: ExplanationBenchmark, title: str = "Explanation benchmar
     measured = [f"**{m.label}**: {m.meaning}." for m in result.measures()]
     if measured:
         parts += ["## What the measures are", "\n".join(f"- {line}" for line in measured)]
-    settings = [f"{name}: {value}" for name, value in (*result.counts.items(), *result.settings.items())]
+    settings = [
+        f"{name}: {value}" for name, value in (*result.counts.items(), *result.settings.items())
+    ]
     if settings:
         parts += ["## How it was measured", _bullets(settings)]
     return "\n\n".join(parts) + "\n"

@@ -67,7 +67,8 @@ def _sheet(number: int, shown: GalleryCase) -> Drawn:
     return Drawn(
         f"{number:02d}",
         case.image,
-        f"{case.class_name}, {truth}. Probability: {stated}." if stated else f"{case.class_name}, "
-        f"{truth}.",
+        f"{case.class_name}, {truth}. Probability: {stated}."
+        if stated
+        else f"{case.class_name}, {truth}.",
         draw_sheet(shown),
     )
