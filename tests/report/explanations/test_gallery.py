@@ -9,6 +9,7 @@ from PIL import Image
 
 from softcam.errors import InputError
 from softcam.explanation.figure import AGAINST, FOR
+from softcam.report.explanations import gallery
 from softcam.report.explanations.gallery import draw_sheet, signed_colormap, usual_view
 from tests.report.explanations.sample import make
 
@@ -93,3 +94,13 @@ def test_sizes_that_differ_are_refused_by_name(shown):
         draw_sheet(replace(shown, maps=(wrong,)))
     with pytest.raises(InputError, match="The mask has shape"):
         draw_sheet(replace(shown, mask=np.zeros((2, 2), bool)))
+
+
+def test_a_sheet_that_packs_badly_is_drawn_smaller_in_the_same_colours(shown, monkeypatch):
+    few = replace(shown, maps=shown.maps[:1])
+    whole = draw_sheet(few)
+    monkeypatch.setattr(gallery, "_MOST_BYTES", len(whole) // 2)
+    smaller = draw_sheet(few)
+    assert len(smaller) < len(whole)
+    assert 0.5 < pixels(smaller).shape[1] / pixels(whole).shape[1] < 0.8
+    np.testing.assert_allclose(pixels(smaller).mean((0, 1)), pixels(whole).mean((0, 1)), atol=3)
