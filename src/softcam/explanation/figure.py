@@ -34,8 +34,6 @@ _MOST_PIXELS = 1200
 _DARKEST, _BRIGHTEST = 0.14, 0.88
 """Range of grey, from 0 to 1, of an image under an overlay."""
 
-_HALO = [patheffects.Stroke(linewidth=2.6, foreground="black", alpha=0.8), patheffects.Normal()]
-
 
 @cache
 def evidence_colormap(opacity: float = 0.85) -> ListedColormap:
@@ -171,15 +169,32 @@ def draw_outlines(
 
 
 def draw_polygons(
-    ax: Axes, polygons: Sequence[Polygon], color: str = "white", linewidth: float = 1.4
+    ax: Axes,
+    polygons: Sequence[Polygon],
+    color: str = "white",
+    linewidth: float = 1.4,
+    rim: float = 0.6,
 ) -> None:
-    """Draw closed polygons with a dark rim, so that they show on bright and dark images."""
+    """Draw closed polygons with a dark rim, so that they show on bright and dark images.
+
+    Args:
+        ax: Axes that count in the polygons' unit.
+        polygons: Corners (x, y).
+        color: Any matplotlib colour.
+        linewidth: In points.
+        rim: How far the rim stands out on each side, in points.
+    """
+    halo = patheffects.Stroke(linewidth=linewidth + 2 * rim, foreground="black", alpha=0.8)
     closed = [[*polygon, polygon[0]] for polygon in polygons if polygon]
     if closed:
         ax.add_collection(
             # Not clipped: along the image's border half of the line would be lost.
             LineCollection(
-                closed, colors=color, linewidths=linewidth, path_effects=_HALO, clip_on=False
+                closed,
+                colors=color,
+                linewidths=linewidth,
+                path_effects=[halo, patheffects.Normal()],
+                clip_on=False,
             ),
             autolim=False,
         )

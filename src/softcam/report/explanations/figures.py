@@ -23,7 +23,7 @@ from softcam.evaluation.explanations.result import (
     Method,
     MethodRow,
 )
-from softcam.report.explanations.sheets import GROUPS, short_name
+from softcam.report.explanations.sheets import ARROW, GROUPS, short_name
 
 # Told apart with every common colour vision and in grey print, where marks and dashes help:
 # Okabe and Ito, "Color universal design" (2008), without the yellow that white paper swallows.
@@ -31,6 +31,7 @@ _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = {"own": "-", "contrast": (0, (5, 2)), "-": (0, (1, 1.5))}
 _INK, _SOFT, _GREY, _FAINT = "#1c2329", "#5b666f", "#aab2b8", "#dfe4e7"
+_BETTER = {True: "Higher is better.", False: "Lower is better.", None: "Neither end is better."}
 _HIGHLIGHTS = 8
 _PANELS = 4  # of the differences, side by side
 _DPI = 130
@@ -115,9 +116,7 @@ def _overlaid(result: ExplanationBenchmark, curves: CurveSet, shown: list[Curve]
         label = f"{len(others)} other{'s' if len(others) > 1 else ''}"
         handles.append(Line2D([], [], color=_GREY, linewidth=0.7, label=label))
     _legend(figure, handles)
-    better = {True: "Higher is better.", False: "Lower is better."}.get(
-        curves.higher_is_better, "Neither end is better."
-    )
+    better = _BETTER[curves.higher_is_better]
     chosen = "the reference and the best others" if others else "every method"
     return Drawn(
         curves.key,
@@ -191,8 +190,8 @@ def _differences(
         ax.axvline(0, color=_SOFT, linewidth=0.8, zorder=1)
         for place, row in enumerate(rows):
             _difference(ax, place, row, measure)
-        arrow = {True: " ↑", False: " ↓"}.get(measure.higher_is_better, "")
-        ax.set_title(f"{measure.label}{arrow}", fontsize=9, loc="left", color=_INK)
+        name = f"{measure.label} {ARROW[measure.higher_is_better]}".strip()
+        ax.set_title(name, fontsize=9, loc="left", color=_INK)
         ax.set_ylim(len(rows) - 0.4, -0.6)
         names = [_cut(str(row.method), 46) for row in rows]
         ax.set_yticks(range(len(rows)), labels=names, parse_math=False)

@@ -12,19 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 from softcam.errors import InputError
 from softcam.evaluation.explanations.result import GalleryCase, GalleryMap
 from softcam.explanation.figure import (
     AGAINST,
+    ANNOTATION,
     FOR,
     draw_image,
-    draw_outlines,
     draw_overlay,
+    draw_polygons,
     evidence_colormap,
 )
+from softcam.explanation.outline import trace
 from softcam.report.explanations.sheets import short_name
 
 # In inches.
@@ -33,6 +35,7 @@ _HEAD, _FOOT = 0.46, 0.42  # two lines of a name above the panels, colour bar an
 _ACROSS, _DOWN = 3, 22  # methods side by side; more of them where there were too many rows
 _LETTERS = 46  # fit over a method's two panels
 _DPI, _MOST_PIXELS = 110, 6000  # the second: of the longer side, so that no file gets too large
+_MOST_BYTES = 3 << 20  # beyond it a sheet is drawn smaller: pages hold several
 _INK, _SOFT, _UNSEEN = "#1c2329", "#5b666f", "#8a8a8a"
 
 
@@ -48,13 +51,14 @@ def draw_sheet(shown: GalleryCase) -> bytes:
         shown: The image and its maps, all on one grid.
 
     Returns:
-        A PNG of at most 6000 pixels a side.
+        A PNG of at most 6000 pixels a side, drawn smaller where it took over 3 MiB.
 
     Raises:
         InputError: If a map or the mask differ from the image in size.
     """
     height, width = shown.pixels.shape[:2]
-    given = [(str(one.method), one.values) for one in shown.maps]
+    given: list[tuple[str, npt.NDArray[Any]]] = []
+    given += [(str(one.method), one.values) for one in shown.maps]
     if shown.mask is not None:
         given.append(("The mask", shown.mask))
     for name, values in given:
@@ -104,11 +108,20 @@ def draw_sheet(shown: GalleryCase) -> bytes:
         _note(place(position, True, (0.05, 0.07)), high)
         pictures += [raw, usual]
     if shown.mask is not None:
+        # Followed once for all panels: that is slower than drawing.
+        loops = [tuple(map(tuple, loop.tolist())) for loop in trace(shown.mask)]
         for ax in pictures:
-            draw_outlines(ax, shown.mask, linewidth=0.9)
+            draw_polygons(ax, loops, ANNOTATION, linewidth=0.8, rim=0.35)
     FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
     dpi = min(_DPI, _MOST_PIXELS / max(size))
+    png = _png(figure, dpi)
+    if len(png) > _MOST_BYTES:  # noisy maps pack badly; fewer pixels change no colour
+        png = _png(figure, max(0.6, math.sqrt(_MOST_BYTES / len(png))) * dpi)
+    return png
+
+
+def _png(figure: Figure, dpi: float) -> bytes:
+    buffer = io.BytesIO()
     figure.savefig(
         buffer, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True}
     )
@@ -116,14 +129,13 @@ def draw_sheet(shown: GalleryCase) -> bytes:
 
 
 @cache
-def signed_colormap() -> ListedColormap:
+def signed_colormap() -> Colormap:
     """Give the diverging colours on white: blue against, orange for; grey where undefined."""
     position = np.linspace(-1.0, 1.0, 511)[:, None]
     ends = np.where(position < 0, AGAINST, FOR)
     strength = np.abs(position) ** 0.8  # weak values a little above what the eye can tell
     colours = ListedColormap(1 - strength * (1 - ends), name="signed")
-    colours.set_bad(_UNSEEN)
-    return colours
+    return colours.with_extremes(bad=_UNSEEN)
 
 
 def usual_view(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -173,8 +185,9 @@ def _bar(ax: Axes, limit: float, text: str) -> None:
     )  # fmt: skip
     ax.set_yticks([])
     ax.set_xticks([-1, 0, 1], labels=[f"−{_short(limit)}", "0", _short(limit)])
-    for label, side in zip(ax.get_xticklabels(), ("left", "center", "right"), strict=True):
-        label.set_horizontalalignment(side)
+    left, _, right = ax.get_xticklabels()
+    left.set_horizontalalignment("left")
+    right.set_horizontalalignment("right")
     ax.tick_params(labelsize=6.5, length=0, pad=1.5, colors=_SOFT)
     ax.spines[:].set_visible(False)
     ax.annotate(

@@ -18,7 +18,9 @@ GROUPS: dict[Group, str] = {
 }
 """Groups of measures and the questions that they answer, in the order shown."""
 
-_ARROW: dict[bool | None, Literal["↑", "↓", ""]] = {True: "↑", False: "↓", None: ""}
+ARROW: dict[bool | None, Literal["↑", "↓", ""]] = {True: "↑", False: "↓", None: ""}
+"""Which way is better, by a measure's `higher_is_better`."""
+
 _FEW = 6  # names that are listed before they are counted
 
 
@@ -107,7 +109,7 @@ def number(value: float, digits: int = 3) -> str:
     size = abs(value)
     if math.isinf(value) or size >= 10_000 or 0 < size < 0.5 * 10**-digits:
         return f"{value:.2g}"
-    return f"{value:.{digits}f}"
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def span(interval: Interval) -> str:
@@ -116,8 +118,15 @@ def span(interval: Interval) -> str:
         return ""
     if math.isnan(interval.low):
         return "[n/a]"
-    digits = 2 if f"{interval.low:.2f}" != f"{interval.high:.2f}" else 3
-    return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+    ends = (interval.low, interval.high)
+    digits = 2 if f"{ends[0]:.2f}" != f"{ends[1]:.2f}" else 3
+    # Adding zero takes the sign from what was rounded to it. Ends that fixed digits would hide
+    # or spread get a power of ten, but no single end does: 0.00 beside 0.11 reads well.
+    if 0.5 * 10**-digits <= max(abs(end) for end in ends) < 10_000 or ends == (0.0, 0.0):
+        low, high = (f"{round(end, digits) + 0.0:.{digits}f}" for end in ends)
+    else:
+        low, high = (number(end, digits) for end in ends)
+    return f"[{low}, {high}]"
 
 
 def short_name(method: Method) -> str:
@@ -190,7 +199,7 @@ def group_sheets(result: ExplanationBenchmark) -> list[Sheet]:
             if ranked:
                 cells.append(Cell(number(result.mean_rank(row, group), 2)))
             lines.append(_line(result, row, cells))
-        heads = [Head(m.label, _ARROW[m.higher_is_better], m.meaning) for m in measures]
+        heads = [Head(m.label, ARROW[m.higher_is_better], m.meaning) for m in measures]
         if ranked:
             heads.append(Head("Mean rank", "↓", f"mean of the ranks in {group}, 1 the best"))
         caption = f"{how_measured(result)} {_LEGEND}"
