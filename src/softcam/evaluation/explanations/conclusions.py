@@ -12,6 +12,9 @@ from softcam.evaluation.explanations.shortcut import Shortcut
 SAME_MAP = ("cam", "grad-cam", "hirescam", "evidence")
 """Methods that give one map, up to an additive constant and a scale, behind an affine head."""
 
+SURVIVOR = "survives random weights"
+"""Flag of a method whose maps hardly change when the model forgets all that it learned."""
+
 _HEADLINES = ("activation_precision", "pointing_game", "deletion_auc")
 
 
@@ -43,7 +46,7 @@ def conclude(
     sentences += _comparisons(rows, reference)
     sentences += _chance(rows, reference)
     sentences += [found.sentence(name) for found, name in shortcuts]
-    sentences += [flag for row in rows for flag in row.flags]
+    sentences += _survivors(rows)
     return tuple(sentences)
 
 
@@ -116,6 +119,24 @@ def _chance(rows: Sequence[MethodRow], reference: Method) -> list[str]:
         f"{tests} differences are given, each with a 95 % interval of its own: about "
         f"{round(tests * 0.05)} would exclude zero by chance alone if nothing differed."
     ]
+
+
+def _survivors(rows: Sequence[MethodRow]) -> list[str]:
+    """Name the methods whose maps a model with random weights gives as well."""
+    sentences = []
+    for subject in dict.fromkeys(row.method.subject for row in rows):
+        mine = [row for row in rows if row.method.subject == subject and SURVIVOR in row.flags]
+        if mine:
+            named = [
+                f"{row.method.short} ({row.means['randomised_similarity'].value:.2f})"
+                for row in mine
+            ]
+            sentences.append(
+                f"{subject} with random weights gives much the same maps by "
+                f"{_listed(named, 40)} (rank correlation of magnitudes): such maps show the image "
+                "more than what the model learned, whatever they score."
+            )
+    return sentences
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

@@ -32,9 +32,13 @@ class Method:
     label: str
     map: MapKind
 
+    @property
+    def short(self) -> str:
+        """The method without its model."""
+        return self.label if self.map == "-" else f"{self.label}, {self.map}"
+
     def __str__(self) -> str:
-        what = "" if self.map == "-" else f", {self.map}"
-        return f"{self.subject}: {self.label}{what}"
+        return f"{self.subject}: {self.short}"
 
 
 @dataclass(frozen=True)
