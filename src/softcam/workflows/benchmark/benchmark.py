@@ -34,6 +34,7 @@ from softcam.evaluation.faithfulness.baselines import Baseline
 from softcam.evidence.info import Task
 from softcam.evidence.model import SoftCAM
 from softcam.explanation.attributions.base import Attribution
+from softcam.explanation.attributions.methods import GROUPS
 from softcam.explanation.attributions.methods import methods as find_methods
 from softcam.explanation.attributions.subject import Subject, subject_of
 from softcam.training.run import Run
@@ -405,7 +406,13 @@ class _Bench:
         # The interval, not the mean alone: on few images a mean is easily above by chance.
         if similarity is not None and similarity.low >= SURVIVES:
             flags.append(SURVIVOR)
-        return replace(row, seconds=cost.median, peak_mib=cost.peak_mib, flags=tuple(flags))
+        return replace(
+            row,
+            seconds=cost.median,
+            peak_mib=cost.peak_mib,
+            flags=tuple(flags),
+            floor=column.attribution.name in GROUPS["floors"],
+        )
 
     def _batches(self) -> Any:
         return case_batches(
