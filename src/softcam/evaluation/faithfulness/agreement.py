@@ -120,6 +120,32 @@ def logit_agreement(
     return Agreement(rank_correlation(evidence, drops), evidence, drops)
 
 
+def agreement_with(drops: Tensor, maps: Tensor, *, patch: int) -> Tensor:
+    """Compare maps with drops that are known already: those of a model do not depend on the map.
+
+    Args:
+        drops: Drop of the logit for each patch, shape (N, P), from `logit_agreement` on the same
+            images with the same patch.
+        maps: Float tensor (N, H, W) or (N, D, H, W) of the images' size.
+        patch: Side of a patch in pixels.
+
+    Returns:
+        Rank correlation of each image, float64 of shape (N,), NaN where undefined.
+
+    Raises:
+        InputError: If the shapes do not fit, or a map holds NaN or infinity.
+
+    Example:
+        >>> drops, seen = torch.tensor([[4.0, 1.0, 2.0]]), torch.tensor([[[4.0, 1.0, 0.0]]])
+        >>> agreement_with(drops, seen, patch=1).tolist()
+        [0.5]
+    """
+    check_maps(maps)
+    raster = Raster(tuple(maps.shape[1:]), patch)
+    labels = raster.numbers(maps.device).expand(maps.shape)
+    return rank_correlation(region_sums(maps, labels, raster.count).cpu(), drops.cpu().double())
+
+
 def region_sums(maps: Tensor, regions: Tensor, count: int) -> Tensor:
     """Add up each map over each region, in float64.
 

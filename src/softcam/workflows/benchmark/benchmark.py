@@ -191,6 +191,7 @@ class _Bench:
         self.patients = [case.patient for case in chosen.cases]
         self.gallery: dict[int, dict[str, Any]] = {}
         self.agreements: dict[str, list[float]] = {}
+        self.drops: dict[tuple[str, bool], torch.Tensor] = {}
 
     def columns(self, attributions: Sequence[Attribution]) -> tuple[list[_Column], list[Skipped]]:
         """Pair methods and models; the reference, native evidence of the first model, leads."""
@@ -333,6 +334,7 @@ class _Bench:
                 baseline=baseline,
                 batch_size=self.settings.batch_size,
                 seed=self.settings.seed,
+                drops=self.drops,
             )
             known = np.stack([found[name] for name in PROBED])
             self.store.arrays.write(key, known)

@@ -15,7 +15,7 @@ from softcam.data.preprocessing import Preprocessing
 from softcam.evaluation.consistency.randomisation import cascade, map_similarity
 from softcam.evaluation.consistency.stability import jpeg, max_sensitivity, shift, uniform_noise
 from softcam.evaluation.consistency.tiles import tile_game, tile_share
-from softcam.evaluation.faithfulness.agreement import logit_agreement
+from softcam.evaluation.faithfulness.agreement import agreement_with, logit_agreement
 from softcam.evaluation.faithfulness.baselines import Baseline
 from softcam.evaluation.faithfulness.road import road
 from softcam.evaluation.faithfulness.summaries import accuracy_kept, area_under_curve
@@ -129,6 +129,7 @@ def probe(
     baseline: Baseline,
     batch_size: int,
     seed: int,
+    drops: dict[tuple[str, bool], Tensor],
 ) -> dict[str, Floats]:
     """Take the costly measures of one method.
 
@@ -143,6 +144,8 @@ def probe(
         baseline: What stands in the place of a region.
         batch_size: Images per forward pass.
         seed: Seed of noise, moves and imputation.
+        drops: What the logit loses without each region, by subject and contrast: what is known
+            from another method is used, what is new is added.
 
     Returns:
         Measure (one of `NAMES`) to values of shape (P,), NaN where undefined.
@@ -189,10 +192,18 @@ def probe(
         right = kept[:, :1] == 1
         found[key] = area_under_curve(kept.masked_fill(~right, torch.nan), curve.fractions)
     side = max(1, -(-max(images.shape[2:]) // _REGIONS))
-    classify = _contrasted(subject) if contrast else subject.classifier
-    found["agreement"] = logit_agreement(
-        classify, on_device, full, classes, patch=side, baseline=baseline, batch_size=batch_size
-    ).correlation
+    asked = (subject.name, contrast)
+    if asked not in drops:  # they do not depend on the map
+        drops[asked] = logit_agreement(
+            _contrasted(subject) if contrast else subject.classifier,
+            on_device,
+            full,
+            classes,
+            patch=side,
+            baseline=baseline,
+            batch_size=batch_size,
+        ).drops
+    found["agreement"] = agreement_with(drops[asked], full, patch=side)
     found["tile_game"] = torch.full((len(images),), torch.nan, dtype=torch.float64)
     playing = np.flatnonzero(~np.isnan(probes.mosaics).any(axis=(1, 2, 3)))
     if playing.size:
