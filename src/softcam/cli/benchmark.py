@@ -24,6 +24,10 @@ def benchmark(
         list[str] | None,
         typer.Option(help="Method or group (fast, all, floors); repeat for several. Default fast."),
     ] = None,
+    native_only: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a model that its own evidence alone explains; repeat."),
+    ] = None,
     maps: Annotated[
         str, typer.Option(help="own, contrast or both: the score that is explained.")
     ] = "both",
@@ -64,6 +68,7 @@ def benchmark(
         table,
         twins=tuple(twin or ()),
         methods=tuple(methods or ("fast",)),
+        native_only=tuple(native_only or ()),
         maps=maps,
         split=split,
         limit=limit,

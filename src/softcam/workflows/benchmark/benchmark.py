@@ -81,6 +81,7 @@ def benchmark(
     *,
     twins: Mapping[str, SoftCAM | BlackBox | RunLike] | None = None,
     settings: BenchmarkSettings | None = None,
+    methods_of: Mapping[str, Sequence[str]] | None = None,
     split: str | None = None,
     images: Path | None = None,
     dataset: Path | None = None,
@@ -97,6 +98,8 @@ def benchmark(
             twin, or the same backbone trained as a black box. A SoftCAM among them is explained
             by its own evidence too.
         settings: How to measure.
+        methods_of: Name of a model to the methods that explain it, where they are not those of
+            the settings: ("evidence",) for one whose native maps alone are wanted.
         split: Which split; the test split if None, or all images of a table without splits.
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
@@ -111,13 +114,16 @@ def benchmark(
         InputError: If model, table, an image or a setting cannot be used.
     """
     how = settings or BenchmarkSettings()
-    attributions = find_methods(how.methods)
     main = model if isinstance(model, SoftCAM | BlackBox) else load_run(model)
     models: dict[str, Model] = {_name_of(main): main}
     for name, given in (twins or {}).items():
         if name in models:
             raise InputError(f"{name}: two models have this name; give another.")
         models[name] = _load_other(given, main)
+    named = methods_of or {}
+    if strange := sorted(set(named) - set(models)):
+        raise InputError(f"There is no model {strange[0]!r}; there are: {', '.join(models)}.")
+    attributions = {name: find_methods(named.get(name, how.methods)) for name in models}
     whole = (
         table
         if isinstance(table, Table)
@@ -193,14 +199,16 @@ class _Bench:
         self.agreements: dict[str, list[float]] = {}
         self.drops: dict[tuple[str, bool], torch.Tensor] = {}
 
-    def columns(self, attributions: Sequence[Attribution]) -> tuple[list[_Column], list[Skipped]]:
+    def columns(
+        self, attributions: Mapping[str, Sequence[Attribution]]
+    ) -> tuple[list[_Column], list[Skipped]]:
         """Pair methods and models; the reference, native evidence of the first model, leads."""
         columns, skipped = [], []
         task = next(iter(self.subjects.values())).task
         for subject in self.subjects.values():
             one_map = task is Task.MULTILABEL or self.models[subject.name].num_outputs == 1
             kinds = self.settings.maps[:1] if one_map else self.settings.maps
-            for attribution in attributions:
+            for attribution in attributions[subject.name]:
                 if attribution.name == "evidence" and subject.softcam is None:
                     continue  # a black box has none: nothing was left out
                 if why := attribution.refusal(subject):
