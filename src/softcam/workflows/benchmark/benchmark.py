@@ -41,7 +41,7 @@ from softcam.training.run import Run
 from softcam.workflows.benchmark.assemble import curve_sets, rows_of, tables
 from softcam.workflows.benchmark.choose import CaseBatch, Chosen, case_batches, choose
 from softcam.workflows.benchmark.maps import Cost, MapStore
-from softcam.workflows.benchmark.measuring import Asked, baselines_of, layout, measure
+from softcam.workflows.benchmark.measuring import Asked, Known, baselines_of, layout, measure
 from softcam.workflows.benchmark.probes import NAMES as PROBED
 from softcam.workflows.benchmark.probes import Probes, probe, randomised
 from softcam.workflows.benchmark.settings import BenchmarkSettings
@@ -198,6 +198,7 @@ class _Bench:
         self.gallery: dict[int, dict[str, Any]] = {}
         self.agreements: dict[str, list[float]] = {}
         self.drops: dict[tuple[str, bool], torch.Tensor] = {}
+        self.known: Known = {}
 
     def columns(
         self, attributions: Mapping[str, Sequence[Attribution]]
@@ -257,7 +258,7 @@ class _Bench:
         """Measure a batch, or find what was measured before."""
         sizes = layout(self.settings)
         arrays, asked = self.store.arrays, column.asked
-        how = f"{_VERSION} {self.settings.baselines} {self.mean} {sizes} {asked.native}"
+        how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes} {asked.native}"
         how += f" {asked.signed} {column.subject.info.thresholds}"
         own = self.store.keys(
             column.attribution,
@@ -279,7 +280,7 @@ class _Bench:
         if missing := missing_rows(known):
             rows = np.array(missing)
             part = batch.take(rows)
-            found = measure(asked, maps[rows], part, self.settings, self.baselines)
+            found = measure(asked, maps[rows], part, self.settings, self.baselines, self.known)
             for place, row in enumerate(missing):
                 flat = np.concatenate([np.atleast_1d(found[name][place]) for name in sizes])
                 known[row] = flat

@@ -71,7 +71,7 @@ def benchmark_run(
         named = {"Black-box twin": beside}
     folder = out or path.parent / _folder_name(Path(table), split)
     _make(folder)
-    native = {name: ("evidence",) for name in native_only}
+    native = dict.fromkeys(native_only, ("evidence",))
     found = benchmark(
         path,
         table,
