@@ -258,8 +258,8 @@ class _Bench:
         """Measure a batch, or find what was measured before."""
         sizes = layout(self.settings)
         arrays, asked = self.store.arrays, column.asked
-        how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes} {asked.native}"
-        how += f" {asked.signed} {column.subject.info.thresholds}"
+        how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes}"
+        how += f" {asked.native} {asked.signed} {column.subject.info.thresholds}"
         own = self.store.keys(
             column.attribution,
             column.subject,
