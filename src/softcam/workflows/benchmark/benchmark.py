@@ -199,6 +199,7 @@ class _Bench:
         self.agreements: dict[str, list[float]] = {}
         self.drops: dict[tuple[str, bool], torch.Tensor] = {}
         self.known: Known = {}
+        self.followed = self._drawn(settings.followed)
 
     def columns(
         self, attributions: Mapping[str, Sequence[Attribution]]
@@ -271,7 +272,13 @@ class _Bench:
             digest_of(
                 how,
                 own[i],
-                str((int(batch.classes[i]), bool(batch.present[i]))),
+                str(
+                    (
+                        int(batch.classes[i]),
+                        bool(batch.present[i]),
+                        bool(self.followed[batch.rows[i]]),
+                    )
+                ),
                 np.packbits(np.stack([batch.lesions[i], batch.distractors[i], batch.organs[i]])),
             )
             for i in range(len(own))
@@ -294,12 +301,9 @@ class _Bench:
 
     def probe(self, columns: Sequence[_Column]) -> None:
         """Take the costly measures on a few images."""
-        present = np.flatnonzero([case.present for case in self.chosen.cases])
-        if not present.size:
+        rows = np.flatnonzero(self._drawn(self.settings.probes))
+        if not rows.size:
             return
-        rng = np.random.default_rng(self.settings.seed)
-        most = self.settings.probes or len(present)
-        rows = np.sort(rng.choice(present, min(most, len(present)), replace=False))
         probes = Probes.of(
             rows,
             self.chosen.classes[rows],
@@ -447,6 +451,14 @@ class _Bench:
         rows = np.sort(rng.permutation(count)[:_MEAN_OF]).tolist()
         mean = self._load(rows).mean(axis=(0, 2, 3), dtype=np.float64)
         return tuple(float(value) for value in mean)
+
+    def _drawn(self, most: int) -> npt.NDArray[np.bool_]:
+        """Draw at most so many of the cases whose class is present, all for 0."""
+        present = np.flatnonzero([case.present for case in self.chosen.cases])
+        order = np.random.default_rng(self.settings.seed).permutation(len(present))
+        drawn = np.zeros(len(self.chosen.cases), dtype=np.bool_)
+        drawn[present[order[: most or len(present)]]] = True
+        return drawn
 
     def _others(self, class_index: int) -> npt.NDArray[np.intp]:
         """Cases whose image is not of a class."""

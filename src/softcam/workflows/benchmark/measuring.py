@@ -83,6 +83,7 @@ def measure(
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
     known: Known,
+    followed: npt.NDArray[np.bool_],
 ) -> dict[str, Floats]:
     """Measure the maps of a batch.
 
@@ -93,6 +94,7 @@ def measure(
         settings: How to measure.
         baselines: What stands in the place of a removed patch, by name.
         known: Logits along curves by what they depend on; what is new is added.
+        followed: Which cases' curves are drawn, shape (B,).
 
     Returns:
         Name (a key of `layout`) to values of shape (B,) or (B, length), NaN where undefined.
@@ -104,7 +106,7 @@ def measure(
         for name, length in layout(settings).items()
     }
     _localise(found, full, batch, settings)
-    _explain(found, asked, full, batch, settings, baselines, known)
+    _explain(found, asked, full, batch, settings, baselines, known, followed)
     _shape(found, asked, torch.from_numpy(maps), full, batch)
     return found
 
@@ -165,9 +167,10 @@ def _explain(
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
     known: Known,
+    followed: npt.NDArray[np.bool_],
 ) -> None:
     """Take away, and put in, what the map ranks highest, in the images of the class."""
-    rows = np.flatnonzero(batch.present)
+    rows = np.flatnonzero(batch.present & followed)
     if not rows.size:
         return
     subject = asked.subject
