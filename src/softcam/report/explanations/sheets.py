@@ -241,7 +241,8 @@ def answers_sheet(result: ExplanationBenchmark) -> Sheet | None:
     return Sheet(
         "answers",
         "Is the answer right?",
-        "Classification of all images of the split, with 95 % intervals from a bootstrap over patients. "
+        "Classification of all images of the split, with 95 % intervals from a bootstrap over "
+        "patients. "
         "A good map of a worse model is worth less.",
         "Model",
         (Head("AUC", "↑"), Head("Accuracy", "↑")),

@@ -287,7 +287,15 @@ class _Bench:
         if missing := missing_rows(known):
             rows = np.array(missing)
             part = batch.take(rows)
-            found = measure(asked, maps[rows], part, self.settings, self.baselines, self.known)
+            found = measure(
+                asked,
+                maps[rows],
+                part,
+                self.settings,
+                self.baselines,
+                self.known,
+                self.followed[batch.rows[rows]],
+            )
             for place, row in enumerate(missing):
                 flat = np.concatenate([np.atleast_1d(found[name][place]) for name in sizes])
                 known[row] = flat
