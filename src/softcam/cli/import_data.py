@@ -43,12 +43,15 @@ def import_data(
     seed: Annotated[int, typer.Option(min=0, help="Seed of splits that are made.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a download with problems, exit code 2.")
+        bool, typer.Option("--strict", help="Refuse problems, leaks and conflicts, exit code 2.")
     ] = False,
     masks: Annotated[
         Path | None,
         typer.Option(help="For csv: folder of <finding>/<image>.png; else masks/ by the table."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option(help="Look for leaks, conflicts and hints; the card lists them.")
+    ] = True,
 ) -> None:
     """Import a data set from its original download; an interrupted import goes on.
 
@@ -69,6 +72,7 @@ def import_data(
             jobs=jobs,
             strict=strict,
             masks=masks,
+            check=check,
             show_progress=True,
         )
     except KeyboardInterrupt as error:
@@ -80,6 +84,7 @@ def import_data(
         flags += ["--size", size] if size is not None else []
         flags += ["--seed", seed, "--jobs", jobs] + (["--strict"] if strict else [])
         flags += ["--masks", masks] if masks is not None else []
+        flags += [] if check else ["--no-check"]
         raise InterruptedRunError(
             f"Go on with: softcam import {shlex.join(map(str, flags))}"
         ) from error
@@ -100,6 +105,10 @@ def _print(done: Imported) -> None:
     )
     for note in (*card["notes"], *done.notes):
         console().print(f"note: {note}", markup=False)
+    for finding in card.get("quality", []):
+        console().print(f"{finding['severity']}: {finding['sentence']}", markup=False)
+        for example in finding["examples"][:_SHOWN]:
+            console().print(f"    {example}", markup=False)
     for group in card["left_out"]:
         kind = "problem" if group["problem"] else "left out"
         console().print(f"{kind}: {group['count']}, {group['reason']}", markup=False)

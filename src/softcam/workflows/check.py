@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from softcam.data.fingerprint import Fingerprint, try_fingerprints
 from softcam.data.problems import Problems
 from softcam.data.quality import Finding, find_problems
-from softcam.data.records import Table
+from softcam.data.records import Record, Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
 from softcam.workflows.progress import image_progress
@@ -105,11 +106,18 @@ def check(
     return check_read(read, show_progress=show_progress)
 
 
-def check_read(table: Table, *, show_progress: bool = False) -> Checked:
+def check_read(
+    table: Table,
+    *,
+    as_original: Callable[[Record, Fingerprint], Fingerprint] | None = None,
+    show_progress: bool = False,
+) -> Checked:
     """Check a table that is read already, as `check` does.
 
     Args:
         table: The images with labels, splits and patients.
+        as_original: Gives a converted image the properties of the file that it was made of, which
+            may tell its label.
         show_progress: Whether to show a progress bar.
 
     Returns:
@@ -129,5 +137,7 @@ def check_read(table: Table, *, show_progress: bool = False) -> Checked:
     if not prints:
         Checked(table, (), unreadable).refuse_unreadable()
     kept = tuple(record for record, result in pairs if isinstance(result, Fingerprint))
+    if as_original is not None:
+        prints = [as_original(r, one) for r, one in zip(kept, prints, strict=True)]
     findings = find_problems(replace(table, records=kept), prints)
     return Checked(table, tuple(findings), unreadable)

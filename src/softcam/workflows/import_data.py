@@ -11,16 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from softcam.data.fingerprint import Fingerprint
+from softcam.data.frames import split_frame
 from softcam.data.importers import csvtable
 from softcam.data.importers.catalogue import find_importer
 from softcam.data.importers.engine import convert_all
-from softcam.data.importers.plan import LeftOut, Plan
+from softcam.data.importers.plan import Item, LeftOut, Plan
+from softcam.data.importers.sources import Source
 from softcam.data.importers.splits import make_splits, take_splits
-from softcam.data.importers.write import write_data_set
+from softcam.data.importers.write import add_quality, write_data_set
 from softcam.data.problems import Problems
+from softcam.data.readers import file_format, open_file
+from softcam.data.records import Record, Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
 from softcam.files import write_atomically
+from softcam.workflows.check import Checked, check_read
 from softcam.workflows.progress import image_progress
 
 SETTINGS = "import.json"
@@ -69,6 +75,7 @@ def import_data(
     jobs: int = 2,
     strict: bool = False,
     masks: Path | None = None,
+    check: bool = True,
     show_progress: bool = False,
 ) -> Imported:
     """Import a data set.
@@ -88,6 +95,8 @@ def import_data(
         jobs: Processes that convert images.
         strict: Refuse a download in which something is wrong, instead of leaving it out.
         masks: For csv, a folder with `<finding>/<image>.png` that does not lie beside the table.
+        check: Look for leaks, label conflicts, hints and flat images, as `softcam check` does, and
+            put what is found into the data card; with `strict`, leaks and conflicts are refused.
         show_progress: Whether to show a progress bar.
 
     Returns:
@@ -140,7 +149,28 @@ def import_data(
         plan.notes.append(f"the splits were made by patient, with seed {seed}")
     card = write_data_set(out, importer, plan, settings, taken)
     table = read_table(out, seed=seed)  # a data set that cannot be trained on is no success
+    if check:
+        found = _check_images(table, taken, root, show_progress=show_progress)
+        card = add_quality(out, card, found.findings)
+        if strict:
+            found.refuse()
     return Imported(out, card, tuple(plan.left_out), table.notes)
+
+
+def _check_images(
+    table: Table, taken: Sequence[tuple[Item, Source]], root: Path, *, show_progress: bool
+) -> Checked:
+    """Check the imported images, with the bytes, size and format that their originals had."""
+    sources = {source.image: source for _, source in taken}
+
+    def as_original(record: Record, one: Fingerprint) -> Fingerprint:
+        source = sources[record.name]
+        size = (source.source_height, source.source_width)
+        with open_file(split_frame(root / source.source)[0]) as stream:
+            kind = file_format(stream)
+        return replace(one, digest=source.source_sha256, size=size, format=kind)
+
+    return check_read(table, as_original=as_original, show_progress=show_progress)
 
 
 def _digest(path: Path) -> str:

@@ -154,7 +154,10 @@ def card_text(card: dict[str, Any]) -> str:
             f"most often {shown}"
         )
     lines += [f"- {count} image(s): {note}" for note, count in card["image_notes"].items()]
-    lines += ["", "## Duplicates", "", _duplicate_text(card["duplicates"]), "", "## Left out", ""]
+    lines += ["", "## Duplicates", "", _duplicate_text(card["duplicates"]), ""]
+    if "quality" in card:
+        lines += ["## Leaks, conflicts and hints", "", *_quality_text(card["quality"]), ""]
+    lines += ["## Left out", ""]
     if card["left_out"]:
         lines += [f"{sum(g['count'] for g in card['left_out'])} in all; left_out.csv lists each."]
         lines.append("")
@@ -168,6 +171,16 @@ def card_text(card: dict[str, Any]) -> str:
         if rest:
             lines.append(f"  - and {rest} more")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _quality_text(findings: Sequence[dict[str, Any]]) -> list[str]:
+    if not findings:
+        return ["None was found."]
+    lines = []
+    for finding in findings:
+        lines.append(f"- {finding['severity']}: {finding['sentence']}")
+        lines += [f"  - {example}" for example in finding["examples"]]
+    return lines
 
 
 def _duplicate_text(found: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from softcam.data.importers.marks import write_masks
 from softcam.data.importers.plan import Importer, Item, LeftOut, Plan
 from softcam.data.importers.sources import Source, sources_text
 from softcam.data.importers.tables import csv_text
+from softcam.data.quality import Finding
 from softcam.errors import InputError
 from softcam.files import write_atomically
 
@@ -80,6 +82,35 @@ def write_data_set(
     write_atomically(out / "checksums.sha256", "".join(lines))
     write_atomically(out / "table.csv", files["table.csv"])
     (out / JOURNAL).unlink(missing_ok=True)
+    return card
+
+
+def add_quality(out: Path, card: dict[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
+    """Put what the checks found into the data card of an imported data set.
+
+    Args:
+        out: The data set's folder.
+        card: Its card.
+        findings: What was found; none is said too.
+
+    Returns:
+        The card with `quality`.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    card = {**card, "quality": [asdict(finding) for finding in findings]}
+    files = {
+        "datacard.json": json.dumps(card, indent=2, ensure_ascii=False) + "\n",
+        "datacard.md": card_text(card),
+    }
+    sums = (out / "checksums.sha256").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in sums if line.rstrip("\n").split("  ", 1)[-1] not in files]
+    kept += [f"{hashlib.sha256(t.encode()).hexdigest()}  {name}\n" for name, t in files.items()]
+    for name, text in files.items():
+        write_atomically(out / name, text)
+    lines = sorted(kept, key=lambda line: line.split("  ", 1)[1])
+    write_atomically(out / "checksums.sha256", "".join(lines))
     return card
 
 
