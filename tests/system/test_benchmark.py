@@ -124,7 +124,7 @@ def test_another_setting_is_measured_anew_beside_the_first_in_one_cache(
 ):
     data, run = trained
     arguments = ("benchmark", run, data, "--cache", first / "cache", *QUICK)
-    for more in (("--steps", 2), ("--baseline", "blur"), ("--split", "val")):
+    for more in (("--steps", 2), ("--baseline", "blur")):
         out, fresh = tmp_path / f"{more[1]}", tmp_path / f"{more[1]}-fresh"
         assert softcam(*arguments, *more, "--out", out).code == 0
         assert softcam("benchmark", run, data, *QUICK, *more, "--out", fresh).code == 0
@@ -223,7 +223,8 @@ def test_an_interruption_says_that_the_cache_goes_on(
     assert len(calls) == 3 + 8 - 2  # of eight columns of one batch, two were done
 
 
-def test_one_image_is_enough_and_has_no_intervals(no_figures, trained, softcam, tmp_path):
+@pytest.mark.usefixtures("no_figures")
+def test_one_image_is_enough_and_has_no_intervals(trained, softcam, tmp_path):
     data, run = trained
     out = tmp_path / "out"
     result = softcam("benchmark", run, data, "--out", out, *QUICK, "--limit", "1")
@@ -239,7 +240,8 @@ def strip_annotations(data, keep=lambda row: True):
     write_csv(data / "table.csv", tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
-def test_without_annotations_there_is_no_localisation(no_figures, trained, softcam, tmp_path):
+@pytest.mark.usefixtures("no_figures")
+def test_without_annotations_there_is_no_localisation(trained, softcam, tmp_path):
     _, run = trained
     data, out = draw_dots(tmp_path / "dots"), tmp_path / "out"
     strip_annotations(data)
@@ -276,8 +278,10 @@ def draw_three(folder, label):
         image[y : y + 8, x : x + 8, number % 3] = 255
         Image.fromarray(image).save(folder / "images" / f"{number}.png")
         split = ("train", "train", "val", "test")[number // 6]
-        rows.append((f"{number}.png", label(number % 3), split, f"p{number}"))
-    write_csv(folder / "table.csv", ("image", "label", "split", "patient"), rows)
+        given = label(number % 3)
+        rows.append((f"{number}.png", split, f"p{number}", *np.atleast_1d(given).tolist()))
+    labels = ("label",) if np.ndim(given) == 0 else ("red", "green", "blue")
+    write_csv(folder / "table.csv", ("image", "split", "patient", *labels), rows)
     return folder
 
 
@@ -285,7 +289,7 @@ TASKS = {
     "multiclass": ("task: multiclass\nclasses: [red, green, blue]\n", lambda c: c, ()),
     "multilabel": (
         "task: multilabel\nclasses: [red, green, blue]\n",
-        lambda c: ("red", "red|green", "blue")[c],
+        lambda c: ((1, 0, 0), (1, 1, 0), (0, 0, 1))[c],
         (),
     ),
     "one logit": (
@@ -298,8 +302,9 @@ TASKS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("task", TASKS)
-def test_other_tasks_are_benchmarked_too(no_figures, softcam, tmp_path, task):
+def test_other_tasks_are_benchmarked_too(softcam, tmp_path, task):
     yaml, label, more = TASKS[task]
     data, run, out = draw_three(tmp_path / "data", label), tmp_path / "run", tmp_path / "out"
     (data / "dataset.yaml").write_text(yaml)

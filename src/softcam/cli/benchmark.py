@@ -25,21 +25,28 @@ def benchmark(
         list[str] | None,
         typer.Option(help="Method or group (fast, all, floors); repeat for several. Default fast."),
     ] = None,
+    native_only: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a model that its own evidence alone explains; repeat."),
+    ] = None,
     maps: Annotated[
         str, typer.Option(help="own, contrast or both: the score that is explained.")
     ] = "both",
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all; test if there is one.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Most images; 0 for all.")] = 200,
+    limit: Annotated[int, typer.Option(min=0, help="Most images; 0 for all.")] = 100,
     probes: Annotated[
         int, typer.Option(min=0, help="Images for the costly measures; 0 for all.")
-    ] = 16,
+    ] = 8,
     baseline: Annotated[
         list[str] | None,
         typer.Option(help="What replaces a patch: mean, blur or local; repeat. Default mean."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Most patches that are removed.")] = 15,
+    every_step: Annotated[
+        bool, typer.Option(help="Measure after every patch and not at 1, 2, 3, 5, 7, 10, ...")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; a folder beside the model if left out.")
     ] = None,
@@ -48,7 +55,7 @@ def benchmark(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Image folder.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="dataset.yaml.")] = None,
-    gallery: Annotated[int, typer.Option(min=0, help="Images in the gallery.")] = 6,
+    gallery: Annotated[int, typer.Option(min=0, help="Images in the gallery.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = 1000,
@@ -66,12 +73,14 @@ def benchmark(
             table,
             twins=tuple(twin or ()),
             methods=tuple(methods or ("fast",)),
+            native_only=tuple(native_only or ()),
             maps=maps,
             split=split,
             limit=limit,
             probes=probes,
             baselines=tuple(baseline or ("mean",)),
             steps=steps,
+            every_step=every_step,
             out=out,
             cache=cache,
             images=images,

@@ -124,7 +124,7 @@ def curve_sets(
                 higher_is_better=True,
             )
         )
-    steps = np.arange(settings.steps + 1, dtype=np.float64)
+    steps = np.array((0, *settings.counts()), dtype=np.float64)
     words = {"deletion": "removed", "insertion": "put in"}
     for baseline in settings.baselines:
         for kind, done in words.items():

@@ -47,7 +47,7 @@ from softcam.workflows.benchmark.choose import (
 )
 from softcam.workflows.benchmark.gallery import Gallery
 from softcam.workflows.benchmark.maps import Cost, MapStore
-from softcam.workflows.benchmark.measuring import Asked, baselines_of, layout, measure
+from softcam.workflows.benchmark.measuring import Asked, Known, baselines_of, layout, measure
 from softcam.workflows.benchmark.probes import NAMES as PROBED
 from softcam.workflows.benchmark.probes import Probes, probe, randomised
 from softcam.workflows.benchmark.settings import BenchmarkSettings
@@ -93,6 +93,7 @@ def benchmark(
     *,
     twins: Mapping[str, SoftCAM | BlackBox | RunLike] | None = None,
     settings: BenchmarkSettings | None = None,
+    methods_of: Mapping[str, Sequence[str]] | None = None,
     split: str | None = None,
     images: Path | None = None,
     dataset: Path | None = None,
@@ -109,6 +110,8 @@ def benchmark(
             twin, or the same backbone trained as a black box. A SoftCAM among them is explained
             by its own evidence too.
         settings: How to measure.
+        methods_of: Name of a model to the methods that explain it, where they are not those of
+            the settings: ("evidence",) for one whose native maps alone are wanted.
         split: Which split; the test split if None, or all images of a table without splits.
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
@@ -123,14 +126,22 @@ def benchmark(
         InputError: If model, table, an image or a setting cannot be used.
     """
     how = settings or BenchmarkSettings()
-    # Native evidence leads, wherever it was named: what comes first is the reference.
-    attributions = sorted(find_methods(how.methods), key=lambda found: found.name != "evidence")
     main = model if isinstance(model, SoftCAM | BlackBox) else load_run(model)
     models: dict[str, Model] = {_name_of(main): main}
     for name, given in (twins or {}).items():
         if name in models:
             raise InputError(f"{name}: two models have this name; give another.")
         models[name] = _load_other(given, main)
+    named = methods_of or {}
+    if strange := sorted(set(named) - set(models)):
+        raise InputError(f"There is no model {strange[0]!r}; there are: {', '.join(models)}.")
+    # Native evidence leads, wherever it was named: what comes first is the reference.
+    attributions = {
+        name: sorted(
+            find_methods(named.get(name, how.methods)), key=lambda found: found.name != "evidence"
+        )
+        for name in models
+    }
     whole = (
         table
         if isinstance(table, Table)
@@ -214,7 +225,9 @@ class _Bench:
         self.gallery = Gallery(chosen, preprocessing, settings.gallery)
         self.agreements: dict[str, list[float]] = {}
 
-    def columns(self, attributions: Sequence[Attribution]) -> tuple[list[_Column], list[Skipped]]:
+    def columns(
+        self, attributions: Mapping[str, Sequence[Attribution]]
+    ) -> tuple[list[_Column], list[Skipped]]:
         """Pair methods and models; the reference, native evidence of the first model, leads."""
         columns, skipped = [], []
         task = next(iter(self.subjects.values())).task
@@ -222,7 +235,7 @@ class _Bench:
             one_map = task is Task.MULTILABEL or self.models[subject.name].num_outputs == 1
             # Of these the contrast is the logit itself.
             kinds: tuple[MapKind, ...] = ("own",) if one_map else self.settings.maps
-            for attribution in attributions:
+            for attribution in attributions[subject.name]:
                 if attribution.name == "evidence" and subject.softcam is None:
                     continue  # a black box has none: nothing was left out
                 if why := attribution.refusal(subject):
@@ -247,6 +260,7 @@ class _Bench:
         with image_progress("measuring maps", shown=self.show_progress) as told:
             for batch in self._batches():
                 firsts: dict[str, npt.NDArray[np.float32]] = {}
+                curves: Known = {}
                 for column in columns:
                     maps = self.store.maps(
                         column.attribution,
@@ -256,7 +270,7 @@ class _Bench:
                         contrast=column.contrast,
                         timed=True,
                     )
-                    for name, values in self._measured(column, maps, batch).items():
+                    for name, values in self._measured(column, maps, batch, curves).items():
                         column.values[name][batch.rows] = values
                     done += len(batch.rows)
                     told(done, total)
@@ -264,13 +278,17 @@ class _Bench:
                     self.gallery.add(column.method, maps, batch)
 
     def _measured(
-        self, column: _Column, maps: npt.NDArray[np.float32], batch: CaseBatch
+        self,
+        column: _Column,
+        maps: npt.NDArray[np.float32],
+        batch: CaseBatch,
+        curves: Known,
     ) -> dict[str, Floats]:
         """Measure a batch, or find what was measured before."""
         sizes = self.sizes
         arrays, asked = self.store.arrays, column.asked
-        how = f"{_VERSION} {self.settings.baselines} {self.mean} {sizes} {asked.native}"
-        how += f" {asked.signed} {_decision(column.subject)}"
+        how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes}"
+        how += f" {asked.native} {asked.signed} {_decision(column.subject)}"
         own = self.store.keys(
             column.attribution,
             column.subject,
@@ -292,7 +310,7 @@ class _Bench:
         if missing := missing_rows(known):
             rows = np.array(missing)
             part = batch.take(rows)
-            found = measure(asked, maps[rows], part, self.settings, self.baselines)
+            found = measure(asked, maps[rows], part, self.settings, self.baselines, curves)
             for place, row in enumerate(missing):
                 flat = np.concatenate([np.atleast_1d(found[name][place]) for name in sizes])
                 known[row] = flat

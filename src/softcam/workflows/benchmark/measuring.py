@@ -13,7 +13,8 @@ from torch import Tensor
 from softcam.evaluation.consistency.shares import negative_share, positive_share
 from softcam.evaluation.consistency.sparsity import gini, share_above
 from softcam.evaluation.faithfulness.baselines import Baseline, Blur, Constant, LocalMean
-from softcam.evaluation.faithfulness.curves import Curve, deletion, insertion
+from softcam.evaluation.faithfulness.curves import deletion, insertion
+from softcam.evaluation.faithfulness.patches import Raster, patch_order
 from softcam.evaluation.faithfulness.summaries import (
     accuracy_kept,
     area_under_curve,
@@ -34,6 +35,9 @@ from softcam.workflows.benchmark.choose import CaseBatch
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 
 Floats = npt.NDArray[np.float64]
+
+Known = dict[tuple[str | int, ...], Tensor]
+"""Model, case, kind of curve, baseline and order of patches to the logits (S + 1, K)."""
 
 TOP = 10
 """Patches of the top-k precision in the table."""
@@ -72,8 +76,8 @@ def layout(settings: BenchmarkSettings, findings: Iterable[str] = ()) -> dict[st
     sizes |= {"topk_hits": settings.curve, "topk_taken": settings.curve}
     for baseline in settings.baselines:
         for kind in ("deletion", "insertion"):
-            sizes[f"{kind}_confidence_{baseline}"] = settings.steps + 1
-            sizes[f"{kind}_accuracy_{baseline}"] = settings.steps + 1
+            sizes[f"{kind}_confidence_{baseline}"] = len(settings.counts()) + 1
+            sizes[f"{kind}_accuracy_{baseline}"] = len(settings.counts()) + 1
     for finding in findings:
         sizes |= {f"lesions of {finding}": len(SIZES) + 1, f"found of {finding}": len(SIZES) + 1}
     return sizes
@@ -85,6 +89,7 @@ def measure(
     batch: CaseBatch,
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
+    known: Known,
 ) -> dict[str, Floats]:
     """Measure the maps of a batch.
 
@@ -94,6 +99,7 @@ def measure(
         batch: The images with their masks.
         settings: How to measure.
         baselines: What stands in the place of a removed patch, by name.
+        known: Logits along curves by what they depend on; what is new is added.
 
     Returns:
         Name (a key of `layout`) to values of shape (B,) or (B, length), NaN where undefined.
@@ -106,7 +112,7 @@ def measure(
     }
     _localise(found, full, batch, settings)
     _count_lesions(found, full, batch)
-    _explain(found, asked, full, batch, settings, baselines)
+    _explain(found, asked, full, batch, settings, baselines, known)
     _shape(found, asked, torch.from_numpy(maps), full, batch)
     return found
 
@@ -175,6 +181,7 @@ def _explain(
     batch: CaseBatch,
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
+    known: Known,
 ) -> None:
     """Take away, and put in, what the map ranks highest, in the images of the class."""
     rows = np.flatnonzero(batch.present)
@@ -188,37 +195,50 @@ def _explain(
         untouched: Tensor = subject.classifier(images)
     start = target_probability(untouched[:, None], classes, subject.task)[:, 0]
     right = _kept(subject, untouched[:, None], classes)[:, 0] == 1
+    patch = settings.patch(tuple(full.shape[1:]))
+    order = patch_order(maps, patch)[:, : settings.steps].cpu()
+    fractions = torch.tensor((0, *settings.counts()), dtype=torch.float64)
+    fractions = fractions.clamp(max=_patches(full, patch)) / _patches(full, patch)
     for place, name in enumerate(settings.baselines):
         for kind, draw in (("deletion", deletion), ("insertion", insertion)):
-            curve = draw(
-                subject.classifier,
-                images,
-                maps,
-                patch=settings.patch(tuple(full.shape[1:])),
-                baseline=baselines[name],
-                steps=range(1, settings.steps + 1),
-                batch_size=settings.batch_size,
-                untouched=untouched if kind == "deletion" else None,
+            keys = [
+                (subject.name, int(batch.rows[row]), kind, name, *order[i].tolist())
+                for i, row in enumerate(rows)
+            ]
+            # Maps that rank the same patches first, such as those of CAM and Grad-CAM, share it.
+            if new := [i for i, key in enumerate(keys) if key not in known]:
+                curve = draw(
+                    subject.classifier,
+                    images[new],
+                    maps[new],
+                    patch=patch,
+                    baseline=baselines[name],
+                    steps=settings.counts(),
+                    batch_size=settings.batch_size,
+                    untouched=untouched[new] if kind == "deletion" else None,
+                )
+                known.update({keys[i]: curve.logits[n] for n, i in enumerate(new)})
+            logits = torch.stack([known[key] for key in keys])
+            confidence = relative_confidence(
+                target_probability(logits, classes, subject.task), start
             )
-            confidence, kept = _read(curve, subject, classes, start)
+            kept = _kept(subject, logits, classes)
             # What was wrong from the start has no right answer to keep.
             kept = kept.masked_fill(~right[:, None], torch.nan)
             _put(found, f"{kind}_confidence_{name}", rows, confidence)
             _put(found, f"{kind}_accuracy_{name}", rows, kept)
             if place == 0:
-                area = area_under_curve(confidence, curve.fractions)
+                area = area_under_curve(confidence, fractions)
                 _put(found, f"{kind}_auc", rows, area)
                 if kind == "deletion":
-                    area = area_under_curve(kept, curve.fractions)
+                    area = area_under_curve(kept, fractions)
                     _put(found, "deletion_accuracy", rows, area)
                 else:
                     _put(found, "sufficiency", rows, confidence[:, -1])
 
 
-def _read(curve: Curve, subject: Subject, classes: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Relative confidence, and whether the class is still called, at each step."""
-    confidence = target_probability(curve.logits, classes, subject.task)
-    return relative_confidence(confidence, start), _kept(subject, curve.logits, classes)
+def _patches(full: Tensor, patch: int) -> int:
+    return Raster(tuple(full.shape[1:]), patch).count
 
 
 def _kept(subject: Subject, logits: Tensor, classes: Tensor) -> Tensor:

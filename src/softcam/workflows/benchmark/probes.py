@@ -33,7 +33,7 @@ NAMES = (
 )  # fmt: skip
 """What is measured on probes, in this order."""
 
-_REMOVED = (0.1, 0.3, 0.5, 0.7)  # parts of the pixels that ROAD removes
+_REMOVED = (0.1, 0.2, 0.4)  # parts of the pixels that ROAD removes
 _REGIONS = 7  # the agreement looks at 7 x 7 regions
 _NOISE = 0.1  # in units of the normalised input
 _QUALITY = 75  # of the JPEG

@@ -28,6 +28,7 @@ def benchmark_run(
     table: Path | str,
     *,
     twins: tuple[str, ...] = (),
+    native_only: tuple[str, ...] = (),
     maps: str = "both",
     out: Path | None = None,
     cache: Path | None = None,
@@ -44,6 +45,7 @@ def benchmark_run(
         run: Run folder or model file.
         table: The table's path.
         twins: Other models, as RUN or NAME=RUN; without any, RUN/twin where it exists.
+        native_only: Names of models that are explained by their own evidence alone.
         maps: "own", "contrast" or "both".
         out: Where to write; `benchmark-<table>-<split>` beside the model if None.
         cache: Where maps are kept; OUT/cache if None.
@@ -75,12 +77,14 @@ def benchmark_run(
     folder = out or path.parent / _folder_name(Path(table), split)
     is_new = not folder.exists()
     _make(folder)
+    native = dict.fromkeys(native_only, ("evidence",))
     try:
         found = benchmark(
             path,
             table,
             twins=named,
             settings=how,
+            methods_of=native,
             split=split,
             images=images,
             dataset=dataset,

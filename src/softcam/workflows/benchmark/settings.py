@@ -28,6 +28,8 @@ class BenchmarkSettings:
         baselines: What stands in the place of a removed patch; the first is the one in the table,
             curves are drawn for all.
         steps: Most patches that are removed.
+        every_step: Whether each number of patches up to `steps` is a point of the curve; else the
+            points grow apart (1, 2, 3, 5, 7, 10, 15, ...), which takes half the time.
         curve: Most patches of the top-k curve.
         batch_size: Images per batch.
         resamples: Bootstrap resamples over patients.
@@ -40,15 +42,16 @@ class BenchmarkSettings:
 
     methods: tuple[str, ...] = ("fast",)
     maps: tuple[Literal["own", "contrast"], ...] = ("own", "contrast")
-    limit: int = 200
-    probes: int = 16
+    limit: int = 100
+    probes: int = 8
     baselines: tuple[BaselineName, ...] = ("mean",)
     steps: int = 15
+    every_step: bool = False
     curve: int = 30
     batch_size: int = 16
     resamples: int = 1000
     seed: int = 0
-    gallery: int = 6
+    gallery: int = 3
 
     def __post_init__(self) -> None:
         for name, least in (("limit", 0), ("probes", 0), ("gallery", 0), ("seed", 0)):
@@ -69,6 +72,15 @@ class BenchmarkSettings:
     def patch(self, size: tuple[int, ...]) -> int:
         """Side of a patch in pixels for images of (height, width)."""
         return scaled_patch(max(size), PATCH, REFERENCE)
+
+    def counts(self) -> tuple[int, ...]:
+        """How many patches are removed at each point of a curve, the untouched image left out."""
+        if self.every_step:
+            return tuple(range(1, self.steps + 1))
+        points = [1, 2, 3]
+        while points[-1] < self.steps:
+            points.append(max(points[-1] + 2, round(points[-1] * 1.45)))
+        return (*(point for point in points if point < 0.85 * self.steps), self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings for a report."""
