@@ -45,7 +45,7 @@ def test_a_corner_mark_in_nine_of_ten_diseased_is_exposed(softcam, tmp_path):
     data, run, out = draw_marked(tmp_path / "data"), tmp_path / "run", tmp_path / "out"
     trained = softcam(
         "train", data, "--out", run, "--model", "test_resnet", "--size", str(SIDE),
-        "--epochs", "12", "--lr", "0.01", "--augment", "none", "--patience", "0",
+        "--stages", "2", "--epochs", "12", "--lr", "0.01", "--augment", "none", "--patience", "0",
     )  # fmt: skip
     assert trained.code == 0, trained.err
     result = softcam(
@@ -54,7 +54,7 @@ def test_a_corner_mark_in_nine_of_ten_diseased_is_exposed(softcam, tmp_path):
     )  # fmt: skip
     assert result.code == 0, result.err
     told = " ".join(result.out.split())
-    assert "SoftCAM uses 'corner_mark' as a shortcut" in told
+    assert "SoftCAM uses 'corner_mark' as a shortcut" in told, told
     inserted = re.search(r"copied into images without it, it turns (\d\.\d+) \[(\d\.\d+)", told)
     assert float(inserted[1]) > 0.5  # most healthy images become diseased with the mark
     assert float(inserted[2]) > 0.1
@@ -68,4 +68,4 @@ def test_a_corner_mark_in_nine_of_ten_diseased_is_exposed(softcam, tmp_path):
     }
     area = MARK**2 / SIDE**2
     assert energy["uniform", "-"] == pytest.approx(area, rel=1e-3)
-    assert energy["evidence", "own"] > 3 * area
+    assert energy["evidence", "own"] > 3 * area, energy
