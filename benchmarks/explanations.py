@@ -140,6 +140,7 @@ def explained(plan: Plan, seed: int, args: argparse.Namespace) -> ExplanationBen
         settings=BenchmarkSettings(
             methods=tuple(args.methods),
             limit=args.limit,
+            followed=args.followed,
             probes=args.probes,
             seed=0,
             gallery=3,
@@ -214,8 +215,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--methods", nargs="*", default=["fast"])
-    parser.add_argument("--limit", type=int, default=60)
-    parser.add_argument("--probes", type=int, default=8)
+    parser.add_argument("--limit", type=int, default=80)
+    parser.add_argument("--followed", type=int, default=16)
+    parser.add_argument("--probes", type=int, default=4)
     args = parser.parse_args()
     console = Console(stderr=True)
     for plan in plans(args):

@@ -36,6 +36,10 @@ def benchmark(
         str | None, typer.Option(help="train, val, test or all; test if there is one.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Most images; 0 for all.")] = 100,
+    followed: Annotated[
+        int,
+        typer.Option(min=0, help="Images for deletion and insertion curves; 0 for all."),
+    ] = 40,
     probes: Annotated[
         int, typer.Option(min=0, help="Images for the costly measures; 0 for all.")
     ] = 8,
@@ -77,6 +81,7 @@ def benchmark(
             maps=maps,
             split=split,
             limit=limit,
+            followed=followed,
             probes=probes,
             baselines=tuple(baseline or ("mean",)),
             steps=steps,

@@ -28,7 +28,15 @@ SETTINGS = BenchmarkSettings(steps=14, every_step=True, curve=5, batch_size=3, b
 COLOUR = 0.3
 
 
-def measured(signed=True, native=False, reader=MIDDLE, settings=SETTINGS, maps=None, known=None):
+def measured(
+    signed=True,
+    native=False,
+    reader=MIDDLE,
+    settings=SETTINGS,
+    maps=None,
+    known=None,
+    followed=(True,) * 8,
+):
     pixels, ill, boxes = marked_images(8)
     batch = batch_of(chosen_of(pixels, ill, boxes), pixels, ill)
     if maps is None:
@@ -37,7 +45,7 @@ def measured(signed=True, native=False, reader=MIDDLE, settings=SETTINGS, maps=N
     asked = Asked(reader_of(reader), signed, native)
     baselines = baselines_of(settings, (COLOUR,))
     curves = {} if known is None else known
-    return measure(asked, maps, batch, settings, baselines, curves), maps, batch
+    return measure(asked, maps, batch, settings, baselines, curves, np.array(followed)), maps, batch
 
 
 def resized(maps):
@@ -206,3 +214,13 @@ def test_a_second_baseline_adds_its_curves_and_leaves_the_first():
     np.testing.assert_array_equal(both["deletion_auc"], one["deletion_auc"])
     blurred, mean = both["deletion_confidence_blur"], both["deletion_confidence_mean"]
     assert not np.allclose(blurred, mean, equal_nan=True)
+
+
+def test_curves_are_drawn_for_the_images_that_are_followed():
+    followed = [True, True, True, False, True, False, True, True]
+    found, maps, batch = measured(followed=followed)
+    every, _, _ = measured(maps=maps)
+    drawn = batch.present & followed
+    np.testing.assert_array_equal(np.isnan(found["deletion_auc"]), ~drawn)
+    np.testing.assert_array_equal(found["deletion_auc"][drawn], every["deletion_auc"][drawn])
+    np.testing.assert_array_equal(found["pixel_ap"], every["pixel_ap"])

@@ -55,7 +55,10 @@ def _answers(answers: Sequence[Answer]) -> list[str]:
     if not known:
         return []
     listed = "; ".join(f"{answer.subject} {answer.auc.format()}" for answer in known)
-    return [f"AUC on these images: {listed}. A map of a model that answers worse is worth less."]
+    return [
+        f"AUC on all images of the split: {listed}. A map of a model that answers "
+        "worse is worth less."
+    ]
 
 
 def _by_construction(
@@ -125,7 +128,11 @@ def _survivors(rows: Sequence[MethodRow]) -> list[str]:
     """Name the methods whose maps a model with random weights gives as well."""
     sentences = []
     for subject in dict.fromkeys(row.method.subject for row in rows):
-        mine = [row for row in rows if row.method.subject == subject and SURVIVOR in row.flags]
+        mine = [
+            row
+            for row in rows
+            if row.method.subject == subject and SURVIVOR in row.flags and not row.floor
+        ]
         if mine:
             named = [
                 f"{row.method.short} ({row.means['randomised_similarity'].value:.2f})"

@@ -241,8 +241,8 @@ def answers_sheet(result: ExplanationBenchmark) -> Sheet | None:
     return Sheet(
         "answers",
         "Is the answer right?",
-        "Classification on the same images, with 95 % intervals from a bootstrap over patients. "
-        "A good map of a worse model is worth less.",
+        "Classification of all images of the split, with 95 % intervals from a bootstrap over "
+        "patients. A good map of a worse model is worth less.",
         "Model",
         (Head("AUC", "↑"), Head("Accuracy", "↑")),
         lines,

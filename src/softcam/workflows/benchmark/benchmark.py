@@ -160,7 +160,7 @@ def benchmark(
         raise InputError(f"No method can explain these models: {why}.")
     bench.measure(columns)
     bench.probe(columns)
-    return bench.result(columns, skipped, split_name)
+    return bench.result(columns, skipped, part, split_name)
 
 
 def _decision(subject: Subject) -> str:
@@ -224,6 +224,7 @@ class _Bench:
         self.sizes = layout(settings, self.findings)
         self.gallery = Gallery(chosen, preprocessing, settings.gallery)
         self.agreements: dict[str, list[float]] = {}
+        self.followed = self._drawn(settings.followed)
 
     def columns(
         self, attributions: Mapping[str, Sequence[Attribution]]
@@ -301,7 +302,13 @@ class _Bench:
             digest_of(
                 how,
                 own[i],
-                str((int(batch.classes[i]), bool(batch.present[i]))),
+                str(
+                    (
+                        int(batch.classes[i]),
+                        bool(batch.present[i]),
+                        bool(self.followed[batch.rows[i]]),
+                    )
+                ),
                 np.packbits(marks[i]),
             )
             for i in range(len(own))
@@ -310,7 +317,10 @@ class _Bench:
         if missing := missing_rows(known):
             rows = np.array(missing)
             part = batch.take(rows)
-            found = measure(asked, maps[rows], part, self.settings, self.baselines, curves)
+            followed = self.followed[part.rows]
+            found = measure(
+                asked, maps[rows], part, self.settings, self.baselines, curves, followed
+            )
             for place, row in enumerate(missing):
                 flat = np.concatenate([np.atleast_1d(found[name][place]) for name in sizes])
                 known[row] = flat
@@ -324,12 +334,9 @@ class _Bench:
 
     def probe(self, columns: Sequence[_Column]) -> None:
         """Take the costly measures on a few images."""
-        present = np.flatnonzero([case.present for case in self.chosen.cases])
-        if not present.size:
+        rows = np.flatnonzero(self._drawn(self.settings.probes))
+        if not rows.size:
             return
-        rng = np.random.default_rng(self.settings.seed)
-        most = self.settings.probes or len(present)
-        rows = np.sort(rng.choice(present, min(most, len(present)), replace=False))
         seed, size = self.settings.seed, self.settings.batch_size
         blanks = {name: randomised(model, name, seed=seed) for name, model in self.models.items()}
         for column in columns:
@@ -393,6 +400,7 @@ class _Bench:
         self,
         columns: Sequence[_Column],
         skipped: Sequence[Skipped],
+        part: Table,
         split_name: str,
     ) -> ExplanationBenchmark:
         """Bring everything together."""
@@ -407,7 +415,7 @@ class _Bench:
             )
         ]
         curves: list[CurveSet] = curve_sets(values, methods, self.patients, settings)
-        answers = self._answers()
+        answers = self._answers(part)
         class_name = self.chosen.cases[0].class_name
         shortcuts: list[Shortcut] = []
         if task_of(next(iter(self.models.values())).info) is Task.BINARY:
@@ -488,6 +496,14 @@ class _Bench:
         mean = self._load(rows).mean(axis=(0, 2, 3), dtype=np.float64)
         return tuple(float(value) for value in mean)
 
+    def _drawn(self, most: int) -> npt.NDArray[np.bool_]:
+        """Draw at most so many of the cases whose class is present, all for 0."""
+        present = np.flatnonzero([case.present for case in self.chosen.cases])
+        order = np.random.default_rng(self.settings.seed).permutation(len(present))
+        drawn = np.zeros(len(self.chosen.cases), dtype=np.bool_)
+        drawn[present[order[: most or len(present)]]] = True
+        return drawn
+
     def _others(self, class_index: int) -> npt.NDArray[np.intp]:
         """Cases whose image is not of a class."""
         labels = [record.label for record in self.chosen.table.records]
@@ -515,9 +531,8 @@ class _Bench:
             if len(known):
                 self.agreements.setdefault(name, []).append(float(known.min()))
 
-    def _answers(self) -> list[Answer]:
+    def _answers(self, part: Table) -> list[Answer]:
         answers = []
-        part = self.chosen.table  # the same images that are explained
         for name, model in self.models.items():
             info = model.info
             predictions = predict_table(model, part, batch_size=self.settings.batch_size)

@@ -90,6 +90,7 @@ def measure(
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
     known: Known,
+    followed: npt.NDArray[np.bool_],
 ) -> dict[str, Floats]:
     """Measure the maps of a batch.
 
@@ -100,6 +101,7 @@ def measure(
         settings: How to measure.
         baselines: What stands in the place of a removed patch, by name.
         known: Logits along curves by what they depend on; what is new is added.
+        followed: Which cases' curves are drawn, shape (B,).
 
     Returns:
         Name (a key of `layout`) to values of shape (B,) or (B, length), NaN where undefined.
@@ -112,7 +114,7 @@ def measure(
     }
     _localise(found, full, batch, settings)
     _count_lesions(found, full, batch)
-    _explain(found, asked, full, batch, settings, baselines, known)
+    _explain(found, asked, full, batch, settings, baselines, known, followed)
     _shape(found, asked, torch.from_numpy(maps), full, batch)
     return found
 
@@ -182,9 +184,10 @@ def _explain(
     settings: BenchmarkSettings,
     baselines: Mapping[str, Baseline],
     known: Known,
+    followed: npt.NDArray[np.bool_],
 ) -> None:
     """Take away, and put in, what the map ranks highest, in the images of the class."""
-    rows = np.flatnonzero(batch.present)
+    rows = np.flatnonzero(batch.present & followed)
     if not rows.size:
         return
     subject = asked.subject

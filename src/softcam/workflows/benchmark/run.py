@@ -15,12 +15,11 @@ from softcam.training.run import find_model
 from softcam.workflows.benchmark.benchmark import benchmark
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 
-_MARKER = "benchmark.json"
-_OURS = {
-    *("cache", "figures", "gallery", "methods.csv", "cases.csv", "curves.csv", "lesions.csv"),
-    *("benchmark.md", "benchmark.tex", "benchmark.html", _MARKER),
-}
-"""What a former benchmark left, a broken-off one too; whatever else is in the way is not ours."""
+_OURS = (
+    "cache", "figures", "gallery", "benchmark.html", "benchmark.json", "benchmark.md",
+    "benchmark.tex", "cases.csv", "curves.csv", "lesions.csv", "methods.csv",
+)  # fmt: skip
+"""What a benchmark writes; whatever else is in the way is not ours."""
 
 
 def benchmark_run(
@@ -130,11 +129,7 @@ def _folder_name(table: Path, split: str | None) -> str:
 def _make(folder: Path) -> None:
     """Make the folder; one that holds anything but a former benchmark is refused."""
     if folder.is_dir():
-        strangers = sorted(
-            path.name
-            for path in folder.iterdir()
-            if path.name not in _OURS and not (folder / _MARKER).is_file()
-        )
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in _OURS)
         if strangers:
             raise InputError(f"{folder}: holds other files ({strangers[0]}); choose another --out.")
     try:

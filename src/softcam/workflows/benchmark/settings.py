@@ -23,6 +23,7 @@ class BenchmarkSettings:
         methods: Names of attribution methods, or of groups of them.
         maps: "own" explains the class's logit, "contrast" its difference to the others; both.
         limit: Most images; 0 for all.
+        followed: Images of the class for deletion and insertion curves; 0 for all.
         probes: Images for the costly measures (ROAD, agreement, 2 x 2 game, stability, random
             weights); 0 for all.
         baselines: What stands in the place of a removed patch; the first is the one in the table,
@@ -43,6 +44,7 @@ class BenchmarkSettings:
     methods: tuple[str, ...] = ("fast",)
     maps: tuple[Literal["own", "contrast"], ...] = ("own", "contrast")
     limit: int = 100
+    followed: int = 40
     probes: int = 8
     baselines: tuple[BaselineName, ...] = ("mean",)
     steps: int = 15
@@ -54,7 +56,13 @@ class BenchmarkSettings:
     gallery: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 0), ("probes", 0), ("gallery", 0), ("seed", 0)):
+        for name, least in (
+            ("limit", 0),
+            ("followed", 0),
+            ("probes", 0),
+            ("gallery", 0),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; give {least} or more.")
         for name in ("steps", "curve", "batch_size", "resamples"):
