@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from softcam.cli.errors import InterruptedRunError
 from softcam.cli.printing import console
 
 
@@ -70,31 +71,36 @@ def benchmark(
     """
     from softcam.workflows.benchmark.run import benchmark_run
 
-    result, folder = benchmark_run(
-        run,
-        table,
-        twins=tuple(twin or ()),
-        methods=tuple(methods or ("fast",)),
-        native_only=tuple(native_only or ()),
-        maps=maps,
-        split=split,
-        limit=limit,
-        followed=followed,
-        probes=probes,
-        baselines=tuple(baseline or ("mean",)),
-        steps=steps,
-        every_step=every_step,
-        out=out,
-        cache=cache,
-        images=images,
-        dataset=dataset,
-        gallery=gallery,
-        batch_size=batch_size,
-        device=device,
-        resamples=resamples,
-        seed=seed,
-        show_progress=True,
-    )
+    try:
+        result, folder = benchmark_run(
+            run,
+            table,
+            twins=tuple(twin or ()),
+            methods=tuple(methods or ("fast",)),
+            native_only=tuple(native_only or ()),
+            maps=maps,
+            split=split,
+            limit=limit,
+            followed=followed,
+            probes=probes,
+            baselines=tuple(baseline or ("mean",)),
+            steps=steps,
+            every_step=every_step,
+            out=out,
+            cache=cache,
+            images=images,
+            dataset=dataset,
+            gallery=gallery,
+            batch_size=batch_size,
+            device=device,
+            resamples=resamples,
+            seed=seed,
+            show_progress=True,
+        )
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            "Go on with the same command: what was measured is read from the cache."
+        ) from error
     for sentence in result.conclusions:
         console().print(sentence, markup=False)
     console().print(f"Report: {folder / 'benchmark.html'}", markup=False)

@@ -151,7 +151,7 @@ def assess(
         if isinstance(table, Table)
         else read_for(subject.info, table, images=images, dataset=dataset)
     )
-    _require_same_classes(whole, subject.info)
+    require_same_classes(whole, subject.info)
     part, name = choose_split(whole, split)
 
     # A black box on its own is measured by its own Grad-CAM.
@@ -290,7 +290,12 @@ def _split_as_in_training(
     return table
 
 
-def _require_same_classes(table: Table, info: ModelInfo) -> None:
+def require_same_classes(table: Table, info: ModelInfo) -> None:
+    """Refuse a table whose labels mean something else than the model's answers.
+
+    Raises:
+        InputError: If the classes differ.
+    """
     if table.spec.classes != info.classes:
         raise InputError(
             f"{table.path}: its classes are {', '.join(table.spec.classes)}, the model's "

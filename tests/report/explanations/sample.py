@@ -17,6 +17,7 @@ from softcam.evaluation.explanations.result import (
     GalleryMap,
     Method,
     MethodRow,
+    SizeRecall,
     Skipped,
 )
 from tests.report.sample import SIDE, draw_image, draw_map
@@ -125,12 +126,24 @@ def make(count=6, *, keys=KEYS, gallery=1, cases=12, seed=0, annotated=True):
                 {"SoftCAM": 0.93, "Twin & co_1": 0.41}, maps,
             )
         )  # fmt: skip
+    # Two findings, one with a hostile name; of the second no large lesion is there.
+    recalls = [
+        SizeRecall(
+            method, finding, low, high, count, count // 2,
+            Interval(0.5, 0.25, 0.75, count, 0) if count
+            else Interval(float("nan"), float("nan"), float("nan"), 0, 0),
+        )
+        for method in chosen
+        for finding, counts in (("spot", (4, 3, 2)), (f"b_{HOSTILE}", (6, 2, 0)))
+        for low, high, count in zip((0.0, 0.001, 0.01), (0.001, 0.01, 1.0), counts, strict=True)
+    ]  # fmt: skip
     return ExplanationBenchmark(
         rows=tuple(rows),
         reference=chosen[0],
         cases=tuple(who),
         values=values,
         curves=tuple(curves),
+        recalls=tuple(recalls) if annotated else (),
         answers=(
             Answer(
                 "SoftCAM",

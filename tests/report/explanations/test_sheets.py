@@ -12,6 +12,7 @@ from softcam.report.explanations.sheets import (
     cost_sheet,
     flags,
     group_sheets,
+    lesions_sheet,
     number,
     overview,
     sheets,
@@ -144,5 +145,18 @@ def test_tables_with_nothing_in_them_are_left_out(result):
     rows = tuple(replace(row, undefined={}) for row in result.rows)
     bare = replace(result, rows=rows, answers=(), skipped=())
     assert [sheet.key for sheet in sheets(bare)] == [
-        "overview", "localisation", "faithfulness", "consistency", "cost",
+        "overview", "localisation", "faithfulness", "consistency", "lesions", "cost",
     ]  # fmt: skip
+    unmarked = replace(bare, recalls=())
+    assert "lesions" not in [sheet.key for sheet in sheets(unmarked)]
+
+
+def test_recall_is_given_for_each_finding_and_size_that_has_lesions(result):
+    sheet = lesions_sheet(result)
+    heads = [head.label for head in sheet.heads]
+    assert heads[:3] == [
+        "spot, below 0.1 % (n = 4)", "spot, 0.1 to 1 % (n = 3)", "spot, from 1 % (n = 2)",
+    ]  # fmt: skip
+    assert len(heads) == 5  # of the other finding there is no large lesion
+    assert [len(line.cells) for line in sheet.lines] == [5] * len(result.rows)
+    assert str(sheet.lines[0].cells[0]) == "0.50 [0.25, 0.75]"

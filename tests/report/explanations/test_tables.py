@@ -33,7 +33,7 @@ def files(result, tmp_path_factory):
 
 def test_markdown_tables_have_as_many_cells_in_every_line_as_in_their_head(result):
     blocks = re.findall(r"(?:^\|.*\|$\n?)+", to_markdown(result), re.MULTILINE)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     for block in blocks:
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(counts) == 1
@@ -168,6 +168,17 @@ def test_curves_csv_holds_every_point(result, files):
     assert len(rows) == sum(len(c.x) * len(c.curves) for c in result.curves)
     assert [row["mean"] for row in rows].count("") == 2 * 2
     assert {row["curve"] for row in rows} == {"deletion_confidence", "insertion_confidence"}
+
+
+def test_lesions_csv_counts_by_method_finding_and_size(result, files):
+    rows = files["lesions.csv"]
+    assert len(rows) == len(result.recalls) == len(result.rows) * 2 * 3
+    first = {key: rows[1][key] for key in ("method", "finding", "size_from", "size_below")}
+    assert first == {
+        "method": "native", "finding": "spot", "size_from": "0.001", "size_below": "0.01",
+    }  # fmt: skip
+    assert (rows[1]["lesions"], rows[1]["found"], rows[1]["recall"]) == ("3", "1", "0.5")
+    assert (rows[5]["lesions"], rows[5]["recall"]) == ("0", "")
 
 
 def test_a_folder_that_does_not_exist_is_said(result, tmp_path):

@@ -27,7 +27,7 @@ def test_everything_is_there_and_nothing_else(written):
     folder, paths = written
     names = [path.relative_to(folder).as_posix() for path in paths]
     assert names == [
-        "methods.csv", "cases.csv", "curves.csv",
+        "methods.csv", "cases.csv", "curves.csv", "lesions.csv",
         "figures/deletion_confidence.png", "figures/differences_localisation.png",
         "figures/differences_faithfulness.png", "figures/differences_consistency.png",
         "gallery/01.png",

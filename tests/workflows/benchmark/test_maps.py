@@ -37,18 +37,25 @@ def direct(subject, images, contrast=False):
 
 def test_a_rerun_reads_the_same_maps_and_computes_none(subject, images, tmp_path):
     store = MapStore(tmp_path)
-    first = store.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    first = store.maps(EVIDENCE, subject, images, CLASSES, contrast=False, timed=True)
     np.testing.assert_allclose(first, direct(subject, images), rtol=1e-6)
     again = MapStore(tmp_path)
-    second = again.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    second = again.maps(EVIDENCE, subject, images, CLASSES, contrast=False, timed=True)
     assert np.array_equal(first, second)
-    assert not again.costs
+    assert (store.computed, again.computed) == (3, 0)
     assert math.isfinite(store.costs["SoftCAM", "evidence", False].median)
+    assert again.costs == store.costs  # what they cost when they were computed
+
+
+def test_maps_that_are_not_timed_leave_the_cost_alone(subject, images):
+    store = MapStore(None)
+    store.maps(EVIDENCE, subject, images, CLASSES, contrast=False)
+    assert not store.costs
 
 
 def test_only_what_is_missing_is_computed(subject, images, tmp_path):
     MapStore(tmp_path).maps(EVIDENCE, subject, images[:2], CLASSES[:2], contrast=False)
-    assert len(list(tmp_path.rglob("*.npy"))) == 2
+    assert len(list(tmp_path.rglob("*.npy"))) == 2  # and no cost, which was not asked for
     found = MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
     np.testing.assert_allclose(found, direct(subject, images), rtol=1e-5, atol=1e-6)
     assert len(list(tmp_path.rglob("*.npy"))) == 3

@@ -89,7 +89,7 @@ def compare(
         with np.errstate(invalid="ignore"):  # 0 / 0: undefined in every case, NaN is meant
             means = (weights @ filled) / (weights @ defined)
             differences = (weights @ gaps) / (weights @ both)
-        ranks = np.stack([_ranks(sign * row) for row in means])
+        ranks = _ranks(sign * means)
         return means, ranks, differences
 
     point = statistics(np.ones((1, cases)))
@@ -123,8 +123,16 @@ def compare(
 
 
 def _ranks(costs: Floats) -> Floats:
-    """Ranks from 1, the mean of their places for ties; NaN stays NaN and takes no place."""
-    return np.asarray(rankdata(costs, nan_policy="omit"), dtype=np.float64)
+    """Ranks from 1 in each row, the mean of their places for ties; NaN stays and takes no place."""
+    ranks = np.full_like(costs, np.nan)
+    measured = ~np.isnan(costs).all(axis=0)
+    # Together where nothing is missing, which is most often and many times as fast.
+    whole = ~np.isnan(costs[:, measured]).any(axis=1)
+    if measured.any():
+        ranks[np.ix_(whole, measured)] = rankdata(costs[np.ix_(whole, measured)], axis=1)
+    for row in np.flatnonzero(~whole):
+        ranks[row] = rankdata(costs[row], nan_policy="omit")
+    return ranks
 
 
 def _interval(value: float, drawn: Floats, count: int, level: float, alone: bool) -> Interval:

@@ -131,6 +131,30 @@ class CurveSet:
 
 
 @dataclass(frozen=True)
+class SizeRecall:
+    """How many lesions of one finding and size one method's maps find.
+
+    Attributes:
+        method: The method.
+        finding: The finding, such as "hemorrhage".
+        low: Smallest size, as a share of the image's area, included.
+        high: Largest size, not included (but 1 is).
+        lesions: Number of lesions in all images: connected parts of the finding's mask.
+        found: How many of them the map touches where it is cut at half its maximum.
+        recall: Share of the lesions that are found, with its interval over patients; NaN without
+            lesions.
+    """
+
+    method: Method
+    finding: str
+    low: float
+    high: float
+    lesions: int
+    found: int
+    recall: Interval
+
+
+@dataclass(frozen=True)
 class Answer:
     """How well a subject classifies, because a map of a worse model is worth less.
 
@@ -204,6 +228,7 @@ class ExplanationBenchmark:
         cases: The images and classes that were explained.
         values: Measure key to values of shape (cases, rows), NaN where undefined.
         curves: The curves, in the order shown.
+        recalls: Lesions found, by method, finding and size; empty without marked lesions.
         answers: Classification of every subject.
         skipped: Methods that could not be used, and why.
         conclusions: What may be concluded, in sentences.
@@ -217,6 +242,7 @@ class ExplanationBenchmark:
     cases: tuple[Case, ...]
     values: Mapping[str, Floats]
     curves: tuple[CurveSet, ...] = ()
+    recalls: tuple[SizeRecall, ...] = ()
     answers: tuple[Answer, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     conclusions: tuple[str, ...] = ()

@@ -19,6 +19,9 @@ Floats = npt.NDArray[np.float64]
 FLIPS = 0.1
 """Share of answers from which on flips are told as a shortcut."""
 
+FEWEST = 5
+"""Answers that could have turned, below which nothing is told: one patient has no interval."""
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -27,8 +30,10 @@ class Shortcut:
     Attributes:
         subject: The model.
         finding: The finding, such as "corner_mark".
+        method: Whose maps `energy` is of.
         area: Mean share of the image that it covers: what a uniform map puts on it.
-        energy: Share of the reference map's positive part on it, mean over images that have it.
+        energy: Share of a map's positive part on it, mean over the images of the class that have
+            it.
         inserted: Share of the answers "not the class" that turn into the class when the finding
             is copied into images without it; NaN without such images.
         removed: Share of the answers "the class" that are lost when it is painted over.
@@ -38,6 +43,7 @@ class Shortcut:
 
     subject: str
     finding: str
+    method: str
     area: float
     energy: Interval
     inserted: Interval
@@ -48,7 +54,9 @@ class Shortcut:
     @property
     def found(self) -> bool:
         """Whether the finding flips answers: the interval of either share lies above `FLIPS`."""
-        return bool(self.inserted.low > FLIPS or self.removed.low > FLIPS)
+        return any(
+            share.n >= FEWEST and share.low > FLIPS for share in (self.inserted, self.removed)
+        )
 
     def sentence(self, class_name: str) -> str:
         """Say what was found.
@@ -56,27 +64,29 @@ class Shortcut:
         Args:
             class_name: The class that is asked about.
         """
-        more = (
-            f"{self.energy.value:.0%} of the positive evidence lies on it, where it covers "
-            f"{self.area:.1%} of the image"
-        )
         flips = []
+        if not np.isnan(self.energy.value):
+            flips.append(
+                f"{self.energy.value:.0%} of the positive part of its maps ({self.method}) lies on "
+                f"it, where it covers {self.area:.1%} of the image"
+            )
         if not np.isnan(self.inserted.value):
             flips.append(
-                f"copied into images without it, it turns {self.inserted.format(2)} of the other "
-                f"answers into {class_name!r} (probability {self.rise.value:+.2f})"
+                f"copied into images without it, it turns {self.inserted.format(2)} of "
+                f"{self.inserted.n} other answers into {class_name!r} (probability "
+                f"{self.rise.value:+.2f})"
             )
         if not np.isnan(self.removed.value):
             flips.append(
-                f"painted over, it takes {self.removed.format(2)} of the answers {class_name!r} "
-                f"away (probability {self.fall.value:+.2f})"
+                f"painted over, it takes {self.removed.format(2)} of "
+                f"{self.removed.n} answers {class_name!r} away (probability {self.fall.value:+.2f})"
             )
         verdict = (
             f"{self.subject} uses {self.finding!r} as a shortcut"
             if self.found
             else f"{self.subject} is not seen to hang on {self.finding!r}"
         )
-        return f"{verdict}: {'; '.join([more, *flips])}."
+        return f"{verdict}: {'; '.join(flips)}."
 
 
 def transplant(images: Tensor, donor: Tensor, mask: Tensor) -> Tensor:

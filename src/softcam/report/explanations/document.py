@@ -46,6 +46,7 @@ def to_document(result: ExplanationBenchmark) -> dict[str, Any]:
         "cases": [asdict(case) for case in result.cases],
         "values": {key: values.tolist() for key, values in result.values.items()},
         "curves": [_curves(curves) for curves in result.curves],
+        "recalls": [{**asdict(one), "recall": one.recall.to_dict()} for one in result.recalls],
         "gallery": [_shown(one.case, one.probabilities) for one in result.gallery],
         "counts": _known(result.counts),
         "settings": _known(result.settings),

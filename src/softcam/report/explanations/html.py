@@ -32,11 +32,12 @@ _SHORT = {
     "localisation": "Localisation",
     "faithfulness": "Faithfulness",
     "consistency": "Consistency",
+    "lesions": "Lesions by size",
     "cost": "Time and memory",
     "undefined": "Undefined",
     "skipped": "Left out",
 }
-_FIRST = ("answers", "overview", *GROUPS)
+_FIRST = ("answers", "overview", *GROUPS, "lesions")
 
 
 def to_html(

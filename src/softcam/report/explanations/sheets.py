@@ -242,12 +242,48 @@ def answers_sheet(result: ExplanationBenchmark) -> Sheet | None:
         "answers",
         "Is the answer right?",
         "Classification of all images of the split, with 95 % intervals from a bootstrap over "
-        "patients. "
-        "A good map of a worse model is worth less.",
+        "patients. A good map of a worse model is worth less.",
         "Model",
         (Head("AUC", "↑"), Head("Accuracy", "↑")),
         lines,
     )
+
+
+def lesions_sheet(result: ExplanationBenchmark) -> Sheet | None:
+    """Give the share of lesions found, by finding and size; None if no lesion is marked."""
+    columns = {
+        (one.finding, one.low, one.high): one.lesions for one in result.recalls if one.lesions
+    }
+    if not columns:
+        return None
+    found = {(one.method, one.finding, one.low): one.recall for one in result.recalls}
+    lines = []
+    for row in result.rows:
+        cells = []
+        for finding, low, _ in columns:
+            recall = found.get((row.method, finding, low))
+            cells.append(Cell(number(recall.value, 2), span(recall)) if recall else Cell("n/a"))
+        lines.append(_line(result, row, cells))
+    return Sheet(
+        "lesions",
+        "Which lesions are found, by size",
+        "Share of the separate lesions that the map touches where it is cut at half its maximum, "
+        "by finding and by size as a share of the image, with 95 % intervals from a bootstrap over "
+        "patients; n is the number of lesions. A map that covers everything finds all of them.",
+        "Method",
+        tuple(
+            Head(f"{finding}, {_size(low, high)} (n = {count})", "↑")
+            for (finding, low, high), count in columns.items()
+        ),
+        tuple(lines),
+    )
+
+
+def _size(low: float, high: float) -> str:
+    """Name a class of sizes, which are shares of the image."""
+    if low <= 0:
+        return f"below {100 * high:.2g} %"
+    return f"from {100 * low:.2g} %" if high >= 1 else f"{100 * low:.2g} to {100 * high:.2g} %"
 
 
 def cost_sheet(result: ExplanationBenchmark) -> Sheet:
@@ -317,6 +353,7 @@ def sheets(result: ExplanationBenchmark) -> list[Sheet]:
         answers_sheet(result),
         overview(result),
         *group_sheets(result),
+        lesions_sheet(result),
         cost_sheet(result),
         undefined_sheet(result),
         skipped_sheet(result),

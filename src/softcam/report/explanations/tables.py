@@ -91,7 +91,7 @@ def to_latex(result: ExplanationBenchmark) -> str:
 
 
 def write_csv(result: ExplanationBenchmark, folder: Path | str) -> list[Path]:
-    """Write `methods.csv`, `cases.csv` and `curves.csv`; what is undefined is empty.
+    """Write `methods.csv`, `cases.csv`, `curves.csv` and `lesions.csv`; undefined is empty.
 
     Names stand there as they are in the table, as in `predictions.csv`, so that files can be
     joined by them: open files of others as text, not as formulas.
@@ -101,7 +101,7 @@ def write_csv(result: ExplanationBenchmark, folder: Path | str) -> list[Path]:
         folder: Where; it must exist.
 
     Returns:
-        The three paths.
+        The four paths.
 
     Raises:
         InputError: If the folder cannot be written.
@@ -111,6 +111,7 @@ def write_csv(result: ExplanationBenchmark, folder: Path | str) -> list[Path]:
         "methods.csv": _method_rows(result),
         "cases.csv": _case_rows(result),
         "curves.csv": _curve_rows(result),
+        "lesions.csv": _lesion_rows(result),
     }
     return [write_atomically(place / name, _csv(rows)) for name, rows in files.items()]
 
@@ -125,7 +126,7 @@ def _plain(text: str) -> str:
 
 
 def _markdown_table(sheet: Sheet) -> str:
-    heads = [sheet.corner, *(_head(head) for head in sheet.heads)]
+    heads = [sheet.corner, *(_plain(_head(head)) for head in sheet.heads)]
     rules = ["---"] + ["---:" if cell.numeric else "---" for cell in sheet.lines[0].cells]
     rows = [heads, rules]
     for line in sheet.lines:
@@ -279,3 +280,14 @@ def _curve_rows(result: ExplanationBenchmark) -> Iterable[Sequence[object]]:
             for point in points:
                 figures = [_figure(float(value)) for value in point]
                 yield [curves.key, *_key(curve.method), *figures]
+
+
+def _lesion_rows(result: ExplanationBenchmark) -> Iterable[Sequence[object]]:
+    yield [
+        *("subject", "method", "map", "finding", "size_from", "size_below"),
+        *("lesions", "found", "recall", "low", "high"),
+    ]
+    for one in result.recalls:
+        size = [_figure(one.low), _figure(one.high)]
+        counts = [one.lesions, one.found]
+        yield [*_key(one.method), one.finding, *size, *counts, *_ends(one.recall)]

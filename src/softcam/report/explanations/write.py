@@ -28,8 +28,8 @@ def write_benchmark(
         title: Heading of the page and of the Markdown.
 
     Returns:
-        The paths, in the order written: methods.csv, cases.csv, curves.csv, figures/*.png,
-        gallery/*.png, benchmark.md, benchmark.tex, benchmark.html, benchmark.json.
+        The paths, in the order written: methods.csv, cases.csv, curves.csv, lesions.csv,
+        figures/*.png, gallery/*.png, benchmark.md, benchmark.tex, benchmark.html, benchmark.json.
 
     Raises:
         InputError: If the folder cannot be made or written, or a gallery map does not fit its

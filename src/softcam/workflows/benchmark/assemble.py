@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,14 @@ import numpy.typing as npt
 from softcam.evaluation.bootstrap import Interval, resamples_of
 from softcam.evaluation.explanations.measures import MEASURES
 from softcam.evaluation.explanations.paired import Compared, compare
-from softcam.evaluation.explanations.result import Curve, CurveSet, Method, MethodRow
+from softcam.evaluation.explanations.result import (
+    Curve,
+    CurveSet,
+    Method,
+    MethodRow,
+    SizeRecall,
+)
+from softcam.evaluation.lesions import SIZES
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 
 Floats = npt.NDArray[np.float64]
@@ -141,6 +149,42 @@ def curve_sets(
                     )
                 )
     return [item for item in sets if any(not np.isnan(c.mean).all() for c in item.curves)]
+
+
+def size_recalls(
+    values: Values,
+    methods: Sequence[Method],
+    findings: Sequence[str],
+    patients: Sequence[str],
+    settings: BenchmarkSettings,
+) -> list[SizeRecall]:
+    """Count the lesions that each method finds, by finding and size.
+
+    Args:
+        values: What was measured.
+        methods: The order of the methods.
+        findings: The order of the findings; those of which no lesion is marked are left out.
+        patients: One per case.
+        settings: Resamples and seed.
+
+    Returns:
+        For each method, finding and size one entry, from the smallest size up.
+    """
+    rows = []
+    for method in methods:
+        for finding in findings:
+            there = np.nan_to_num(values[method][f"lesions of {finding}"])
+            hit = np.nan_to_num(values[method][f"found of {finding}"])
+            if not there.any():
+                continue
+            share = _ratio_curve(method, hit, there, patients, settings)
+            for size, (low, high) in enumerate(pairwise((0.0, *SIZES, 1.0))):
+                count = int(there[:, size].sum())
+                ends = float(share.low[size]), float(share.high[size])
+                recall = Interval(float(share.mean[size]), *ends, count, 0)
+                found = int(hit[:, size].sum())
+                rows.append(SizeRecall(method, finding, low, high, count, found, recall))
+    return rows
 
 
 def interval_of(values: Floats, patients: Sequence[str], settings: BenchmarkSettings) -> Interval:

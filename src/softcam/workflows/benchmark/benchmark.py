@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from softcam.evaluation.explanations.result import (
     Answer,
     CurveSet,
     ExplanationBenchmark,
-    GalleryCase,
-    GalleryMap,
     MapKind,
     Method,
     MethodRow,
@@ -38,8 +37,15 @@ from softcam.explanation.attributions.methods import GROUPS
 from softcam.explanation.attributions.methods import methods as find_methods
 from softcam.explanation.attributions.subject import Subject, subject_of
 from softcam.training.run import Run
-from softcam.workflows.benchmark.assemble import curve_sets, rows_of, tables
-from softcam.workflows.benchmark.choose import CaseBatch, Chosen, case_batches, choose
+from softcam.workflows.benchmark.assemble import curve_sets, rows_of, size_recalls, tables
+from softcam.workflows.benchmark.choose import (
+    CaseBatch,
+    Chosen,
+    case_batches,
+    choose,
+    lesion_findings,
+)
+from softcam.workflows.benchmark.gallery import Gallery
 from softcam.workflows.benchmark.maps import Cost, MapStore
 from softcam.workflows.benchmark.measuring import Asked, Known, baselines_of, layout, measure
 from softcam.workflows.benchmark.probes import NAMES as PROBED
@@ -47,13 +53,19 @@ from softcam.workflows.benchmark.probes import Probes, probe, randomised
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 from softcam.workflows.benchmark.shortcuts import shortcuts_of
 from softcam.workflows.benchmark.store import digest_of, missing_rows
-from softcam.workflows.evaluate import choose_split, load_twin, read_for
+from softcam.workflows.evaluate import (
+    choose_split,
+    load_twin,
+    read_for,
+    require_same_classes,
+)
 from softcam.workflows.inference import batches, predict_table, task_of
 from softcam.workflows.models import RunLike, load_run, preprocessing_of
 from softcam.workflows.progress import image_progress
 
 Floats = npt.NDArray[np.float64]
 Model = SoftCAM | BlackBox
+Drops = dict[tuple[str, bool], torch.Tensor]
 
 _VERSION = "1"  # of the measures: another one makes old values unfindable
 _MEAN_OF = 64  # images that the mean colour is taken from
@@ -123,14 +135,21 @@ def benchmark(
     named = methods_of or {}
     if strange := sorted(set(named) - set(models)):
         raise InputError(f"There is no model {strange[0]!r}; there are: {', '.join(models)}.")
-    attributions = {name: find_methods(named.get(name, how.methods)) for name in models}
+    # Native evidence leads, wherever it was named: what comes first is the reference.
+    attributions = {
+        name: sorted(
+            find_methods(named.get(name, how.methods)), key=lambda found: found.name != "evidence"
+        )
+        for name in models
+    }
     whole = (
         table
         if isinstance(table, Table)
         else read_for(main.info, table, images=images, dataset=dataset)
     )
-    part, split_name = choose_split(whole, split)
     task_of(main.info)
+    require_same_classes(whole, main.info)
+    part, split_name = choose_split(whole, split)
     for other in models.values():
         other.to(device)
     chosen = choose(part, main.info, limit=how.limit, seed=how.seed)
@@ -142,6 +161,12 @@ def benchmark(
     bench.measure(columns)
     bench.probe(columns)
     return bench.result(columns, skipped, part, split_name)
+
+
+def _decision(subject: Subject) -> str:
+    """What turns a subject's logits into answers: other settings give other values."""
+    info = subject.info
+    return f"{info.task} {info.classes} {info.positive} {info.thresholds}"
 
 
 def _name_of(model: Model) -> str:
@@ -195,10 +220,10 @@ class _Bench:
         self.mean = self._mean_colour()
         self.baselines = baselines_of(settings, self.mean)
         self.patients = [case.patient for case in chosen.cases]
-        self.gallery: dict[int, dict[str, Any]] = {}
+        self.findings = lesion_findings(chosen.table)
+        self.sizes = layout(settings, self.findings)
+        self.gallery = Gallery(chosen, preprocessing, settings.gallery)
         self.agreements: dict[str, list[float]] = {}
-        self.drops: dict[tuple[str, bool], torch.Tensor] = {}
-        self.known: Known = {}
         self.followed = self._drawn(settings.followed)
 
     def columns(
@@ -209,7 +234,8 @@ class _Bench:
         task = next(iter(self.subjects.values())).task
         for subject in self.subjects.values():
             one_map = task is Task.MULTILABEL or self.models[subject.name].num_outputs == 1
-            kinds = self.settings.maps[:1] if one_map else self.settings.maps
+            # Of these the contrast is the logit itself.
+            kinds: tuple[MapKind, ...] = ("own",) if one_map else self.settings.maps
             for attribution in attributions[subject.name]:
                 if attribution.name == "evidence" and subject.softcam is None:
                     continue  # a black box has none: nothing was left out
@@ -225,18 +251,17 @@ class _Bench:
     def measure(self, columns: Sequence[_Column]) -> None:
         """Measure all maps, batch by batch, so that memory does not grow with the images."""
         count = len(self.chosen.cases)
-        sizes = layout(self.settings)
         for column in columns:
             column.values = {
                 name: np.full((count, length) if length > 1 else count, np.nan)
-                for name, length in sizes.items()
+                for name, length in self.sizes.items()
             }
-        drawn = set(self._gallery_rows())
         total = count * len(columns)
         done = 0
         with image_progress("measuring maps", shown=self.show_progress) as told:
             for batch in self._batches():
-                maps_here: dict[Method, npt.NDArray[np.float32]] = {}
+                firsts: dict[str, npt.NDArray[np.float32]] = {}
+                curves: Known = {}
                 for column in columns:
                     maps = self.store.maps(
                         column.attribution,
@@ -244,23 +269,27 @@ class _Bench:
                         batch.pixels,
                         batch.classes,
                         contrast=column.contrast,
+                        timed=True,
                     )
-                    maps_here[column.method] = maps
-                    for name, values in self._measured(column, maps, batch).items():
+                    for name, values in self._measured(column, maps, batch, curves).items():
                         column.values[name][batch.rows] = values
                     done += len(batch.rows)
                     told(done, total)
-                self._compare_maps(maps_here)
-                self._keep_for_gallery(columns, maps_here, batch, drawn)
+                    self._compare(column, maps, firsts)
+                    self.gallery.add(column.method, maps, batch)
 
     def _measured(
-        self, column: _Column, maps: npt.NDArray[np.float32], batch: CaseBatch
+        self,
+        column: _Column,
+        maps: npt.NDArray[np.float32],
+        batch: CaseBatch,
+        curves: Known,
     ) -> dict[str, Floats]:
         """Measure a batch, or find what was measured before."""
-        sizes = layout(self.settings)
+        sizes = self.sizes
         arrays, asked = self.store.arrays, column.asked
         how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes}"
-        how += f" {asked.native} {asked.signed} {column.subject.info.thresholds}"
+        how += f" {asked.native} {asked.signed} {_decision(column.subject)}"
         own = self.store.keys(
             column.attribution,
             column.subject,
@@ -268,6 +297,7 @@ class _Bench:
             batch.classes,
             contrast=column.contrast,
         )
+        marks = batch.marks()
         keys = [
             digest_of(
                 how,
@@ -279,7 +309,7 @@ class _Bench:
                         bool(self.followed[batch.rows[i]]),
                     )
                 ),
-                np.packbits(np.stack([batch.lesions[i], batch.distractors[i], batch.organs[i]])),
+                np.packbits(marks[i]),
             )
             for i in range(len(own))
         ]
@@ -287,14 +317,9 @@ class _Bench:
         if missing := missing_rows(known):
             rows = np.array(missing)
             part = batch.take(rows)
+            followed = self.followed[part.rows]
             found = measure(
-                asked,
-                maps[rows],
-                part,
-                self.settings,
-                self.baselines,
-                self.known,
-                self.followed[batch.rows[rows]],
+                asked, maps[rows], part, self.settings, self.baselines, curves, followed
             )
             for place, row in enumerate(missing):
                 flat = np.concatenate([np.atleast_1d(found[name][place]) for name in sizes])
@@ -312,26 +337,31 @@ class _Bench:
         rows = np.flatnonzero(self._drawn(self.settings.probes))
         if not rows.size:
             return
-        probes = Probes.of(
-            rows,
-            self.chosen.classes[rows],
-            self._others,
-            self._load,
-            seed=self.settings.seed,
-        )
-        seed = self.settings.seed
+        seed, size = self.settings.seed, self.settings.batch_size
         blanks = {name: randomised(model, name, seed=seed) for name, model in self.models.items()}
         for column in columns:
             for name in PROBED:
                 column.values[name] = np.full(len(self.chosen.cases), np.nan)
         with image_progress("probing maps", shown=self.show_progress) as told:
-            for done, column in enumerate(columns):
-                table = self._probed(column, blanks[column.subject.name], probes)
-                for name, values in zip(PROBED, table, strict=True):
-                    column.values[name][rows] = values
-                told(done + 1, len(columns))
+            done = 0
+            for start in range(0, len(rows), size):  # memory does not grow with their number
+                some = rows[start : start + size]
+                probes = Probes.of(
+                    some,
+                    self.chosen.classes[some],
+                    self._others,
+                    self._load,
+                    seed=seed + start,
+                )
+                drops: Drops = {}
+                for column in columns:
+                    table = self._probed(column, blanks[column.subject.name], probes, drops)
+                    for name, values in zip(PROBED, table, strict=True):
+                        column.values[name][some] = values
+                    done += len(some)
+                    told(done, len(rows) * len(columns))
 
-    def _probed(self, column: _Column, blank: Subject, probes: Probes) -> Floats:
+    def _probed(self, column: _Column, blank: Subject, probes: Probes, drops: Drops) -> Floats:
         baseline: Baseline = self.baselines[self.settings.baselines[0]]
         how = f"{_VERSION} probes {self.settings.seed} {self.settings.baselines[0]} {self.mean}"
         own = self.store.keys(
@@ -341,7 +371,12 @@ class _Bench:
             probes.classes,
             contrast=column.contrast,
         )
-        key = digest_of(how, *own, probes.mosaics, str(column.subject.info.thresholds))
+        key = digest_of(
+            f"{how} {_decision(column.subject)} {self.preprocessing.to_dict()}",
+            *own,
+            probes.classes,
+            probes.mosaics,
+        )
         known = self.store.arrays.read(key, ndim=2, dtype=np.float64)
         if known is None:
             found = probe(
@@ -355,7 +390,7 @@ class _Bench:
                 baseline=baseline,
                 batch_size=self.settings.batch_size,
                 seed=self.settings.seed,
-                drops=self.drops,
+                drops=drops,
             )
             known = np.stack([found[name] for name in PROBED])
             self.store.arrays.write(key, known)
@@ -400,10 +435,11 @@ class _Bench:
             cases=cases,
             values=found,
             curves=tuple(curves),
+            recalls=tuple(size_recalls(values, methods, self.findings, self.patients, settings)),
             answers=tuple(answers),
             skipped=tuple(skipped),
             conclusions=conclusions,
-            gallery=[self._gallery_case(row) for row in sorted(self.gallery)],
+            gallery=self.gallery.cases(self.models),
             counts={
                 "images": len(cases),
                 "patients": len(set(self.patients)),
@@ -412,7 +448,7 @@ class _Bench:
                 "left out by the limit or without a label": self.chosen.left_out,
             },
             settings={
-                "table": part.path.name,
+                "table": self.chosen.table.path.name,
                 "split": split_name,
                 "grid": "model input, maps resized bicubically, negatives clipped for localisation",
                 "patch_px": settings.patch(self.preprocessing.size),
@@ -470,30 +506,30 @@ class _Bench:
 
     def _others(self, class_index: int) -> npt.NDArray[np.intp]:
         """Cases whose image is not of a class."""
-        cases, classes = self.chosen.cases, self.chosen.classes
+        labels = [record.label for record in self.chosen.table.records]
         return np.flatnonzero(
             [
-                not case.present if index == class_index else case.present
-                for case, index in zip(cases, classes.tolist(), strict=True)
+                label[class_index] == 0 if isinstance(label, tuple) else label != class_index
+                for label in labels
             ]
         )
 
-    def _compare_maps(self, maps: Mapping[Method, npt.NDArray[np.float32]]) -> None:
+    def _compare(
+        self,
+        column: _Column,
+        maps: npt.NDArray[np.float32],
+        firsts: dict[str, npt.NDArray[np.float32]],
+    ) -> None:
         """Check what is said of methods that give the same map by construction."""
-        for name, subject in self.subjects.items():
-            same = [
-                values
-                for method, values in maps.items()
-                if method.subject == name and method.name in SAME_MAP and method.map != "contrast"
-            ]
-            if subject.weight is None or len(same) < 2:
-                continue
-            first = torch.from_numpy(same[0])
-            for other in same[1:]:
-                alike = map_similarity(first, torch.from_numpy(other), absolute=False)
-                known = alike[~alike.isnan()]
-                if len(known):
-                    self.agreements.setdefault(name, []).append(float(known.min()))
+        name = column.subject.name
+        if column.contrast or column.method.name not in SAME_MAP or column.subject.weight is None:
+            return
+        first = firsts.setdefault(name, maps)
+        if first is not maps:
+            alike = map_similarity(torch.from_numpy(first), torch.from_numpy(maps), absolute=False)
+            known = alike[~alike.isnan()]
+            if len(known):
+                self.agreements.setdefault(name, []).append(float(known.min()))
 
     def _answers(self, part: Table) -> list[Answer]:
         answers = []
@@ -517,73 +553,34 @@ class _Bench:
     def _shortcuts(self, columns: Sequence[_Column]) -> list[Shortcut]:
         found = []
         for name, subject in self.subjects.items():
-            energy = next(
-                (c.values["distractor_energy"] for c in columns if c.method.subject == name), None
+            # A floor's map knows nothing of the model.
+            column = next(
+                (
+                    column
+                    for column in columns
+                    if column.method.subject == name
+                    and column.attribution.name not in GROUPS["floors"]
+                ),
+                None,
             )
-            if energy is not None:
+            if column is not None:
                 found += shortcuts_of(
                     subject,
                     self.chosen,
                     self._batches,
-                    energy,
+                    partial(self._on_input, column),
                     self.baselines[self.settings.baselines[0]],
                     self.settings,
+                    method=column.method.short,
                 )
         return found
 
-    def _gallery_rows(self) -> list[int]:
-        """Annotated images first, then others of the class, then the rest; spread evenly."""
-        cases = self.chosen.cases
-        order = sorted(
-            range(len(cases)), key=lambda i: (not cases[i].annotated, not cases[i].present)
+    def _on_input(self, column: _Column, batch: CaseBatch) -> npt.NDArray[np.float32]:
+        maps = self.store.maps(
+            column.attribution,
+            column.subject,
+            batch.pixels,
+            batch.classes,
+            contrast=column.contrast,
         )
-        marked = [i for i in order if cases[i].annotated] or order
-        wanted = min(self.settings.gallery, len(marked))
-        if not wanted:
-            return []
-        places = np.linspace(0, len(marked) - 1, wanted).round().astype(int)
-        return [marked[place] for place in dict.fromkeys(places.tolist())]
-
-    def _keep_for_gallery(
-        self,
-        columns: Sequence[_Column],
-        maps: Mapping[Method, npt.NDArray[np.float32]],
-        batch: CaseBatch,
-        wanted: set[int],
-    ) -> None:
-        for place, row in enumerate(batch.rows.tolist()):
-            if row not in wanted:
-                continue
-            geometry = batch.geometries[place]
-            self.gallery[row] = {
-                "pixels": batch.pixels[place],
-                "class": int(batch.classes[place]),
-                "mask": batch.lesions[place] if batch.lesions[place].any() else None,
-                "maps": tuple(
-                    GalleryMap(
-                        column.method,
-                        geometry.map_to_input(maps[column.method][place]),
-                        "logit" if column.attribution.name == "evidence" else "relative",
-                    )
-                    for column in columns
-                ),
-            }
-
-    def _gallery_case(self, row: int) -> GalleryCase:
-        kept = self.gallery[row]
-        rules = self.preprocessing
-        mean, std = np.array(rules.mean)[:, None, None], np.array(rules.std)[:, None, None]
-        shown = ((kept["pixels"] * std + mean) * 255).round().clip(0, 255).astype(np.uint8)
-        pixels = np.moveaxis(np.broadcast_to(shown, (3, *shown.shape[1:])), 0, -1)
-        probabilities = {}
-        for name, model in self.models.items():
-            one = replace(self.chosen.table, records=(self.chosen.table.records[row],))
-            found = predict_table(model, one, batch_size=1).probabilities[0]
-            probabilities[name] = float(found[kept["class"]])
-        return GalleryCase(
-            self.chosen.cases[row],
-            np.ascontiguousarray(pixels),
-            kept["mask"],
-            probabilities,
-            kept["maps"],
-        )
+        return batch.geometries[0].map_to_input(maps, interpolation="bicubic")

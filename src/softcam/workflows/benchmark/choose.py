@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,8 @@ class CaseBatch:
         distractors: Where evidence is wrong, boolean (B, H, W).
         organs: Where evidence may lie, boolean (B, H, W).
         geometries: Where every file pixel went.
+        findings: Finding to where it is marked for the class, boolean (B, H, W); together they
+            are `lesions`. Each finding that speaks for some class has an entry.
     """
 
     rows: npt.NDArray[np.intp]
@@ -58,6 +60,7 @@ class CaseBatch:
     distractors: npt.NDArray[np.bool_]
     organs: npt.NDArray[np.bool_]
     geometries: tuple[Geometry, ...]
+    findings: Mapping[str, npt.NDArray[np.bool_]]
 
     def take(self, places: npt.NDArray[np.intp]) -> CaseBatch:
         """Keep some of the cases, by their places in the batch."""
@@ -70,7 +73,20 @@ class CaseBatch:
             self.distractors[places],
             self.organs[places],
             tuple(self.geometries[place] for place in places.tolist()),
+            {finding: masks[places] for finding, masks in self.findings.items()},
         )
+
+    def marks(self) -> npt.NDArray[np.bool_]:
+        """All that is marked in each image, boolean (B, masks, H, W)."""
+        given = (self.lesions, self.distractors, self.organs, *self.findings.values())
+        return np.stack(given, axis=1)
+
+
+def lesion_findings(table: Table) -> tuple[str, ...]:
+    """List the findings that speak for a class, in the order of the table's description."""
+    beside = {*table.spec.distractors(), *table.spec.organs()}
+    marked = table.annotations is not None
+    return tuple(name for name in table.spec.findings if marked and name not in beside)
 
 
 def choose(table: Table, info: ModelInfo, *, limit: int, seed: int) -> Chosen:
@@ -181,22 +197,23 @@ def case_batches(
     ):
         rows = np.arange(batch.start, batch.start + len(batch.records))
         shape = (len(rows), *batch.pixels.shape[2:])
-        masks = [np.zeros(shape, dtype=np.bool_) for _ in range(3)]
+        lesions, distractors, organs = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
+        single = {name: np.zeros(shape, dtype=np.bool_) for name in lesion_findings(table)}
         for place, (row, record, geometry) in enumerate(
             zip(rows, batch.records, batch.geometries, strict=True)
         ):
             if table.annotations is None or not table.annotations.has(record.name):
                 continue
             case = chosen.cases[row]
-            wanted = (
-                findings_for(case.class_name, record, table) if case.annotated else [],
-                table.spec.distractors(),
-                table.spec.organs(),
-            )
-            for mask, findings in zip(masks, wanted, strict=True):
+            for finding in findings_for(case.class_name, record, table) if case.annotated else []:
+                single[finding][place] = table.annotations.mask(record.name, [finding], geometry)
+                lesions[place] |= single[finding][place]
+            for mask, findings in (
+                (distractors, table.spec.distractors()),
+                (organs, table.spec.organs()),
+            ):
                 if findings:
                     mask[place] = table.annotations.mask(record.name, findings, geometry)
-        lesions, distractors, organs = masks
         yield CaseBatch(
             rows=rows,
             pixels=batch.pixels,
@@ -206,4 +223,5 @@ def case_batches(
             distractors=distractors,
             organs=organs,
             geometries=batch.geometries,
+            findings=single,
         )

@@ -23,10 +23,10 @@ _VERSION = "1"  # of the computations: another one makes old maps unfindable
 
 @dataclass
 class Cost:
-    """What maps cost that were computed and not read.
+    """What maps cost, when they were computed.
 
     Attributes:
-        seconds: Seconds per map of each computed batch.
+        seconds: Seconds per map of each batch.
         peak_mib: Largest growth of memory of a batch, in MiB; NaN if unknown.
     """
 
@@ -35,7 +35,7 @@ class Cost:
 
     @property
     def median(self) -> float:
-        """Median seconds per map; NaN if nothing was computed."""
+        """Median seconds per map; NaN if unknown."""
         return float(np.median(self.seconds)) if self.seconds else math.nan
 
 
@@ -62,10 +62,16 @@ class MapStore:
 
     Args:
         folder: Where maps are kept; None to keep none.
+
+    Attributes:
+        arrays: What lies in the folder.
+        costs: Subject, method and contrast to the cost of the maps that were timed.
+        computed: How many maps were computed and not read.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.arrays = ArrayStore(folder)
+        self.computed = 0
         self._digests: dict[int, tuple[Subject, str]] = {}
         self.costs: dict[tuple[str, str, bool], Cost] = {}
 
@@ -77,6 +83,7 @@ class MapStore:
         classes: npt.NDArray[np.int64],
         *,
         contrast: bool,
+        timed: bool = False,
     ) -> Floats:
         """Explain a batch of images, each for one class.
 
@@ -86,19 +93,29 @@ class MapStore:
             pixels: Normalised input (B, C, H, W).
             classes: Class index of each image, shape (B,).
             contrast: Explain the contrast to the other classes instead of the class's own score.
+            timed: Whether these maps count for the method's cost, which is kept with them.
 
         Returns:
             Float32 maps (B, h, w) at the method's own resolution.
         """
         keys = self.keys(attribution, subject, pixels, classes, contrast=contrast)
         known = [self.arrays.read(key, ndim=2, dtype=np.float32) for key in keys]
+        bill = digest_of("cost", *keys)  # of this very batch, so that a rerun reports the same
+        paid = self.arrays.read(bill, ndim=1, dtype=np.float64) if timed else None
         if missing := missing_rows(known):
-            computed = self._compute(
+            computed, cost = self._compute(
                 attribution, subject, pixels[missing], classes[missing], contrast
             )
             for row, values in zip(missing, computed, strict=True):
                 known[row] = values
                 self.arrays.write(keys[row], values)
+            if timed:
+                self.arrays.write(bill, paid := cost)
+        if paid is not None and paid.shape == (2,):
+            name = (subject.name, attribution.name, contrast)
+            total = self.costs.setdefault(name, Cost())
+            total.seconds.append(float(paid[0]))
+            total.peak_mib = float(np.fmax(total.peak_mib, paid[1]))
         return np.stack([values for values in known if values is not None])
 
     def keys(
@@ -125,8 +142,9 @@ class MapStore:
         pixels: Floats,
         classes: npt.NDArray[np.int64],
         contrast: bool,
-    ) -> Floats:
-        cost = self.costs.setdefault((subject.name, attribution.name, contrast), Cost())
+    ) -> tuple[Floats, npt.NDArray[np.float64]]:
+        """Give maps, and what they cost: seconds per map, and growth of memory in MiB."""
+        self.computed += len(pixels)
         with PeakMemory(subject.device) as memory:
             started = time.perf_counter()
             maps = attribution(
@@ -136,9 +154,8 @@ class MapStore:
                 contrast=contrast,
             )
             values = np.asarray(maps[:, 0].cpu().numpy(), dtype=np.float32)
-            cost.seconds.append((time.perf_counter() - started) / len(pixels))
-        cost.peak_mib = float(np.fmax(cost.peak_mib, memory.grown_mib))
-        return values
+            seconds = (time.perf_counter() - started) / len(pixels)
+        return values, np.array([seconds, memory.grown_mib])
 
     def _digest(self, subject: Subject) -> str:
         known = self._digests.get(id(subject))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from softcam.evaluation.faithfulness.summaries import (
     relative_confidence,
     target_probability,
 )
-from softcam.evaluation.lesions import lesions
+from softcam.evaluation.lesions import SIZES, lesions, recall_by_size
 from softcam.evaluation.localisation import (
     activation_precision,
     activation_sensitivity,
@@ -58,8 +58,13 @@ class Asked:
     native: bool
 
 
-def layout(settings: BenchmarkSettings) -> dict[str, int]:
-    """Name what is measured of every map, with its length: 1 for a number, more for a curve."""
+def layout(settings: BenchmarkSettings, findings: Iterable[str] = ()) -> dict[str, int]:
+    """Name what is measured of every map, with its length: 1 for a number, more for a curve.
+
+    Args:
+        settings: How to measure.
+        findings: Findings whose lesions are counted by size: how many there are, and are found.
+    """
     numbers = (
         "activation_precision", "activation_sensitivity", "pointing_game", "topk_precision",
         "lesion_recall", "pixel_ap", "iou_best", "iou_fixed", "dice_best", "dice_fixed",
@@ -73,6 +78,8 @@ def layout(settings: BenchmarkSettings) -> dict[str, int]:
         for kind in ("deletion", "insertion"):
             sizes[f"{kind}_confidence_{baseline}"] = len(settings.counts()) + 1
             sizes[f"{kind}_accuracy_{baseline}"] = len(settings.counts()) + 1
+    for finding in findings:
+        sizes |= {f"lesions of {finding}": len(SIZES) + 1, f"found of {finding}": len(SIZES) + 1}
     return sizes
 
 
@@ -103,9 +110,10 @@ def measure(
     full = torch.from_numpy(geometry.map_to_input(maps, interpolation="bicubic"))
     found = {
         name: np.full((len(maps), length) if length > 1 else len(maps), np.nan)
-        for name, length in layout(settings).items()
+        for name, length in layout(settings, batch.findings).items()
     }
     _localise(found, full, batch, settings)
+    _count_lesions(found, full, batch)
     _explain(found, asked, full, batch, settings, baselines, known, followed)
     _shape(found, asked, torch.from_numpy(maps), full, batch)
     return found
@@ -148,6 +156,15 @@ def _localise(
     }
     for name, values in scores.items():
         _put(found, name, rows, values.view(len(rows), *found[name].shape[1:]))
+
+
+def _count_lesions(found: dict[str, Floats], full: Tensor, batch: CaseBatch) -> None:
+    """Count each finding's lesions by size, and those that the map at half its maximum touches."""
+    for finding, masks in batch.findings.items():
+        for row in np.flatnonzero(masks.any(axis=(1, 2))):
+            each = recall_by_size(lesions(full[[row]], torch.from_numpy(masks[[row]])))
+            found[f"lesions of {finding}"][row] = [size.lesions for size in each]
+            found[f"found of {finding}"][row] = [size.found for size in each]
 
 
 def _recall(maps: Tensor, masks: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softcam.conversion.black_box import BlackBox
+from softcam.data.geometry import Geometry
 from softcam.data.preprocessing import Preprocessing
 from softcam.evaluation.consistency.randomisation import cascade, map_similarity
 from softcam.evaluation.consistency.stability import jpeg, max_sensitivity, shift, uniform_noise
@@ -225,12 +226,9 @@ def probe(
 
 
 def _resized(maps: Tensor, images: Tensor) -> Tensor:
-    """Maps on the pixels of the images, bicubically."""
-    if maps.shape[1:] == images.shape[2:]:
-        return maps
-    return torch.nn.functional.interpolate(
-        maps[:, None], images.shape[2:], mode="bicubic", align_corners=False
-    )[:, 0]
+    """Maps on the pixels of the images, in the way of all other measures."""
+    grid = Geometry.of((images.shape[2], images.shape[3]))
+    return torch.from_numpy(grid.map_to_input(maps.numpy(), interpolation="bicubic"))
 
 
 def _contrasted(subject: Subject) -> Callable[[Tensor], Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +72,30 @@ def benchmark_run(
         raise InputError("--twin: two models have the same name; name them as NAME=RUN.")
     if not twins and (beside / "model.safetensors").is_file():
         named = {"Black-box twin": beside}
+    where = _device(device)
     folder = out or path.parent / _folder_name(Path(table), split)
+    is_new = not folder.exists()
     _make(folder)
     native = dict.fromkeys(native_only, ("evidence",))
-    found = benchmark(
-        path,
-        table,
-        twins=named,
-        settings=how,
-        methods_of=native,
-        split=split,
-        images=images,
-        dataset=dataset,
-        cache=cache or folder / "cache",
-        device=_device(device),
-        show_progress=show_progress,
-    )
+    try:
+        found = benchmark(
+            path,
+            table,
+            twins=named,
+            settings=how,
+            methods_of=native,
+            split=split,
+            images=images,
+            dataset=dataset,
+            cache=cache or folder / "cache",
+            device=where,
+            show_progress=show_progress,
+        )
+    except InputError:
+        if is_new:  # nothing is left of what could not be done, unless maps were kept in it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
     write_benchmark(found, folder)
     return found, folder
 
@@ -97,7 +106,9 @@ def _named(text: str) -> tuple[str, Path]:
     if sign and name and rest and not Path(text).exists():
         return name, Path(rest)
     path = Path(text)
-    return ("Black-box twin" if path.name == "twin" else path.name), path
+    place = path.resolve()
+    name = place.parent.name if place.suffix == ".safetensors" else place.name
+    return ("Black-box twin" if name == "twin" else name), path
 
 
 def _device(wanted: str) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from softcam.evaluation.explanations.shortcut import Shortcut, flips, transplant, without
 from softcam.evaluation.faithfulness.baselines import Baseline
+from softcam.evaluation.localisation import energy_inside
 from softcam.evidence.decision import decide, probabilities
 from softcam.explanation.attributions.subject import Subject
 from softcam.workflows.benchmark.assemble import interval_of
@@ -23,9 +24,11 @@ def shortcuts_of(
     subject: Subject,
     chosen: Chosen,
     read: Callable[[], Iterator[CaseBatch]],
-    energy: Floats,
+    explain: Callable[[CaseBatch], npt.NDArray[np.float32]],
     baseline: Baseline,
     settings: BenchmarkSettings,
+    *,
+    method: str,
 ) -> list[Shortcut]:
     """Test whether a binary model's answers hang on findings that are no evidence.
 
@@ -36,9 +39,10 @@ def shortcuts_of(
         subject: The classifier.
         chosen: The images.
         read: Gives their batches anew.
-        energy: Share of the reference map's positive part on distractors, shape (cases,).
+        explain: Gives the maps of a batch on the input grid, shape (B, H, W).
         baseline: What is painted.
         settings: Batch size, resamples and seed.
+        method: What these maps are called.
 
     Returns:
         One entry per distractor that is marked in an image of the class; none without.
@@ -55,12 +59,19 @@ def shortcuts_of(
             continue
         pixels, mask = donor
         count = len(chosen.cases)
-        turned_on, turned_off, rise, fall, areas = (np.full(count, np.nan) for _ in range(5))
+        turned_on, turned_off, rise, fall, areas, energy = (
+            np.full(count, np.nan) for _ in range(6)
+        )
         patch = settings.patch(tuple(pixels.shape[1:]))
         for batch in read():
             marks = _masks(finding, chosen, batch)
             has = marks.any(axis=(1, 2))
-            areas[batch.rows[has]] = marks[has].mean(axis=(1, 2))
+            shown = np.flatnonzero(has & batch.present)
+            if shown.size:
+                masks = torch.from_numpy(marks[shown])
+                areas[batch.rows[shown]] = masks.double().mean(dim=(1, 2)).numpy()
+                maps = torch.from_numpy(explain(batch.take(shown)))
+                energy[batch.rows[shown]] = energy_inside(maps, masks).numpy()
             images = torch.from_numpy(batch.pixels)
             for rows, changed, flipped, moved, towards in (
                 (
@@ -87,13 +98,13 @@ def shortcuts_of(
                     before, after, lambda p: _called(subject, p), towards=towards
                 )
                 moved[batch.rows[rows]] = after - before
-        on_it = np.where(np.isnan(areas), np.nan, energy)
         found.append(
             Shortcut(
                 subject.name,
                 finding,
+                method,
                 float(np.nanmean(areas)),
-                interval_of(on_it, patients, settings),
+                interval_of(energy, patients, settings),
                 interval_of(turned_on, patients, settings),
                 interval_of(turned_off, patients, settings),
                 interval_of(rise, patients, settings),

@@ -1,0 +1,81 @@
+"""Flips on insertion and removal, on images and answers with known outcomes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from softcam.evaluation.bootstrap import Interval
+from softcam.evaluation.explanations.shortcut import FEWEST, Shortcut, flips, transplant, without
+from softcam.evaluation.faithfulness.baselines import Constant
+
+NAN = float("nan")
+
+
+def called(probability):
+    return probability >= 0.5
+
+
+def test_a_flip_counts_only_where_the_answer_could_turn():
+    before, after = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0.9, 0.2, 0.9, 0.1])
+    towards = flips(before, after, called, towards=True)
+    away = flips(before, after, called, towards=False)
+    np.testing.assert_array_equal(towards, [1, 0, NAN, NAN])
+    np.testing.assert_array_equal(away, [NAN, NAN, 0, 1])
+
+
+def test_a_transplant_copies_the_marked_pixels_alone():
+    images = torch.arange(24.0).view(2, 3, 2, 2)
+    donor = -torch.ones(3, 2, 2)
+    mask = torch.tensor([[True, False], [False, False]])
+    changed = transplant(images, donor, mask)
+    assert bool((changed[:, :, 0, 0] == -1).all())
+    assert torch.equal(changed[:, :, ~mask], images[:, :, ~mask])
+
+
+def test_without_paints_each_images_own_mask():
+    images = torch.ones(2, 1, 1, 2)
+    masks = torch.tensor([[[True, False]], [[False, True]]])
+    found = without(images, masks, Constant((0.0,)), patch=1)
+    assert found.flatten().tolist() == [0, 1, 1, 0]
+
+
+def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5):
+    def share(value, low, n):
+        return Interval(value, low, 1.0, n, 0)
+
+    change = Interval(0.25, 0.1, 0.3, 9, 0)
+    return Shortcut(
+        "SoftCAM", "mark", "Evidence, own", 0.01, Interval(energy, NAN, NAN, 9, 0),
+        share(*inserted), share(*removed), change, change,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"inserted": (0.9, 0.7, 20)}, True),
+        ({"removed": (0.9, 0.7, 20)}, True),
+        ({"inserted": (0.3, 0.05, 20)}, False),  # too few, or by chance
+        ({"inserted": (1.0, 1.0, FEWEST - 1)}, False),  # the interval of one case has no width
+        ({"inserted": (1.0, NAN, 20)}, False),  # one patient has no interval
+        ({}, False),
+    ],
+)
+def test_a_shortcut_is_told_where_the_flips_interval_is_clear(given, found):
+    one = shortcut(**given)
+    assert one.found is found
+    sentence = one.sentence("ill")
+    assert ("uses 'mark' as a shortcut" in sentence) == found
+    assert ("not seen to hang on" in sentence) != found
+
+
+def test_the_sentence_leaves_out_what_is_not_known():
+    sentence = shortcut(inserted=(0.9, 0.7, 20), energy=math.nan).sentence("ill")
+    assert "nan" not in sentence
+    assert "painted over" not in sentence
+    assert "turns 0.90 [0.70, 1.00] of 20 other answers into 'ill'" in sentence
+    assert "50% of the positive part of its maps (Evidence, own)" in shortcut().sentence("ill")
