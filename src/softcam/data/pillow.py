@@ -106,9 +106,31 @@ def decode(
     Raises:
         InputError: The file is truncated or damaged, or the mode has no fixed black and white.
     """
+    return np.asarray(decode_in_place(name, image, bits, stream))
+
+
+def decode_in_place(
+    name: str, image: Image, bits: int | None = None, stream: BinaryIO | None = None
+) -> Array | Image:
+    """Decode as `decode` does, but give the image itself where it is what is displayed.
+
+    Args:
+        name: As `decode`.
+        image: As `decode`.
+        bits: As `decode`.
+        stream: As `decode`.
+
+    Returns:
+        As `decode`, or the image, of mode L or RGB.
+
+    Raises:
+        InputError: As `decode`.
+    """
     try:
         if isinstance(image, PngImageFile) and bits == 16 and stream is not None:
             array = _deep(image, stream)
+        elif _is_plain(image):
+            return image
         else:
             array = _shallow(name, image, bits)
     except InputError:
@@ -138,6 +160,14 @@ def over_black(colour: Array, alpha: Array) -> Array:
     weight = weight[:, :, None] if colour.ndim == 3 else weight
     blended: Array = ((colour * weight + white // 2) // white).astype(colour.dtype)
     return blended
+
+
+def _is_plain(image: Image) -> bool:
+    """Decode an image, and say whether it is grey or RGB of 8 bits, opaque and upright."""
+    image.load()
+    if image.mode not in ("L", "RGB") or image.info.get("transparency") is not None:
+        return False
+    return orientation(image) == 1
 
 
 def _shallow(name: str, image: Image, bits: int | None) -> Array:

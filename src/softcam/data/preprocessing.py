@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -150,12 +150,14 @@ class Preprocessing:
         Returns:
             (H, W, C) array of the image's own type (16 bits stay 16 bits), and the geometry.
         """
-        array: npt.NDArray[Any] = pixels.array
-        if self.channels == "grey" and array.ndim == 3:
-            array = _luma(array)
+        # What Pillow has decoded it may also resize: to an array and back costs as much again.
+        image = pixels.array if pixels.image is None else pixels.image
+        if self.channels == "grey":
+            image = _grey(image)
         geometry = self.geometry(pixels.size)
         for step in geometry.steps:
-            array = _apply(array, step)
+            image = _apply(image, step)
+        array: npt.NDArray[Any] = np.asarray(image)
         if array.ndim == 2:
             array = np.repeat(array[:, :, None], len(self.mean), axis=2)
         prepared: Prepared = np.ascontiguousarray(array)
@@ -182,7 +184,14 @@ class Preprocessing:
         std = np.array(self.std)
         scale = (1 / (whites[str(prepared.dtype)] * std)).astype(np.float32)
         shift = (np.array(self.mean) / std).astype(np.float32)
-        return np.ascontiguousarray(np.moveaxis(prepared * scale - shift, -1, -3))
+        *lead, height, width, count = prepared.shape
+        normalised = np.empty((*lead, count, height, width), np.float32)
+        # Channel by channel into its place: ten times as fast as arithmetic and then a transpose.
+        for channel in range(count):
+            plane = normalised[..., channel, :, :]
+            np.multiply(prepared[..., channel], scale[channel], out=plane)
+            plane -= shift[channel]
+        return normalised
 
     def __call__(self, pixels: Pixels) -> Sample:
         """Prepare and normalise an image."""
@@ -190,30 +199,51 @@ class Preprocessing:
         return Sample(self.normalise(prepared), geometry)
 
 
-def _apply(array: npt.NDArray[Any], step: Step) -> npt.NDArray[Any]:
-    """Do to an (H, W) or (H, W, 3) array what the step records."""
+_Image: TypeAlias = npt.NDArray[Any] | Image.Image
+"""(H, W) or (H, W, 3), or a grey or RGB image of 8 bits; the pixels come out the same."""
+
+
+def _apply(image: _Image, step: Step) -> _Image:
+    """Do to an image what the step records."""
+    if isinstance(step, Resize):
+        return _resize(image, step.width, step.height)
+    array: npt.NDArray[Any] = np.asarray(image)
     if isinstance(step, Crop):
         return array[step.y : step.y + step.height, step.x : step.x + step.width]
     if isinstance(step, Pad):
-        widths = [(step.top, step.bottom), (step.left, step.right), (0, 0)]
-        return np.pad(array, widths[: array.ndim])
-    if isinstance(step, Flip):
-        return array[:: -1 if step.vertical else 1, :: -1 if step.horizontal else 1]
-    return _resize(array, step.width, step.height)
+        height, width = array.shape[:2]
+        shape = (step.top + height + step.bottom, step.left + width + step.right)
+        padded = np.zeros((*shape, *array.shape[2:]), array.dtype)
+        padded[step.top : step.top + height, step.left : step.left + width] = array
+        return padded
+    return array[:: -1 if step.vertical else 1, :: -1 if step.horizontal else 1]
 
 
-def _resize(array: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
-    if array.shape[:2] == (height, width):
-        return array
-    if array.dtype == np.uint8:
-        image = Image.fromarray(np.ascontiguousarray(array))
-        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+def _resize(image: _Image, width: int, height: int) -> _Image:
+    if not isinstance(image, Image.Image):
+        if image.shape[:2] == (height, width):
+            return image
+        if image.dtype != np.uint8:
+            return _resize_deep(image, width, height)
+        image = Image.fromarray(np.ascontiguousarray(image))
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _resize_deep(array: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
     if array.ndim == 3:
-        return np.stack([_resize(array[:, :, c], width, height) for c in range(3)], axis=2)
+        return np.stack([_resize_deep(array[:, :, c], width, height) for c in range(3)], axis=2)
     # Pillow resizes 16-bit images by way of 8 bits in some modes; float32 holds every value.
     image = Image.fromarray(np.ascontiguousarray(array, dtype=np.float32))
     resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     return np.asarray(np.rint(resized).clip(0, 65535), dtype=np.uint16)
+
+
+def _grey(image: _Image) -> _Image:
+    if isinstance(image, Image.Image):
+        return image.convert("L")  # the same luma as below
+    return _luma(image) if image.ndim == 3 else image
 
 
 def _luma(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

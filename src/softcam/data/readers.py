@@ -7,7 +7,6 @@ DICOM and NIfTI are extras, which are imported when the first such file comes.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -33,34 +32,64 @@ ImageSource: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
 class Pixels:
     """An image as displayed.
 
-    Attributes:
-        array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16.
+    Args:
+        array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16; or a decoded PIL
+            image of mode L or RGB.
+
+    Raises:
+        InputError: The array has another type or shape.
     """
 
-    array: Array
+    __slots__ = ("_array", "_image")
 
-    def __post_init__(self) -> None:
-        if self.array.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"Pixels must be uint8 or uint16, not {self.array.dtype}.")
-        colour = self.array.ndim == 3 and self.array.shape[2] == 3
-        if (self.array.ndim != 2 and not colour) or 0 in self.array.shape:
+    def __init__(self, array: Array | Image.Image) -> None:
+        self._array: Array | None = None
+        self._image: Image.Image | None = None
+        if isinstance(array, Image.Image):
+            if array.mode not in ("L", "RGB"):
+                raise InputError(f"Pixels must be of mode L or RGB, not {array.mode}.")
+            self._image = array
+            return
+        if array.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"Pixels must be uint8 or uint16, not {array.dtype}.")
+        colour = array.ndim == 3 and array.shape[2] == 3
+        if (array.ndim != 2 and not colour) or 0 in array.shape:
             raise InputError(
                 "Pixels must have the shape (height, width) or (height, width, 3), "
-                f"not {self.array.shape}."
+                f"not {array.shape}."
             )
+        self._array = array
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Pixels({height} x {width}, {self.bit_depth} bits)"
+
+    @property
+    def array(self) -> Array:
+        """(height, width) grey or (height, width, 3) RGB, uint8 or uint16."""
+        if self._array is None:
+            self._array = np.asarray(self._image)
+        return self._array
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The same as Pillow decoded it, mode L or RGB; None if it did not."""
+        return self._image
 
     @property
     def bit_depth(self) -> int:
         """8 or 16."""
-        return 8 * self.array.dtype.itemsize
+        return 8 if self._array is None else 8 * self._array.dtype.itemsize
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
+        if self._image is not None:
+            width, height = self._image.size
+            return height, width
         return self.array.shape[0], self.array.shape[1]
 
 
@@ -191,7 +220,7 @@ def _read_stream(
     image, bits = pillow.open_header(name, stream, length)
     check_size(name, image.size[::-1], max_pixels)
     choose_frame(name, frame, 1)
-    return Pixels(pillow.decode(name, image, bits, stream))
+    return Pixels(pillow.decode_in_place(name, image, bits, stream))
 
 
 def file_format(stream: BinaryIO) -> str:
