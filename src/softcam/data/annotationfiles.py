@@ -25,16 +25,16 @@ class Sizes:
     """The displayed sizes of a table's images, each header read once and only when asked for."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._paths = {record.name: record.image for record in records}
+        self._records = {record.name: record for record in records}
         self._known: dict[str, tuple[int, int]] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._paths
+        return name in self._records
 
     def of(self, name: str) -> tuple[int, int]:
         """(height, width) as displayed."""
         if name not in self._known:
-            self._known[name] = image_size(self._paths[name])
+            self._known[name] = image_size(self._records[name].image)
         return self._known[name]
 
 

@@ -122,19 +122,19 @@ def _read_records(
     problems = Problems(str(raw.path))
     split_given = any(row.split for row in raw.rows)
     records: list[Record] = []
-    seen: dict[str, tuple[RawRow, str | None]] = {}
+    seen: dict[str, RawRow] = {}
     for row in raw.rows:
         split = _read_split(row, problems, given=split_given)
         label = _read_label(row, meaning, problems, required=require_labels)
         try:
-            name, path = folder.locate(row.image)
+            name, path, real = folder.find(row.image)
         except InputError as error:
             problems.add(row.where, str(error))
             continue
         # Two names of one file, such as a link and its target, are one image.
-        real = folder.resolve(path)
         if real in seen:
-            first, other = seen[real]
+            first = seen[real]
+            other = SPLITS.get(first.split.lower())
             if split == other:
                 text = f"the image {row.image!r} is already in {first.where}; keep one of the two"
             else:
@@ -143,7 +143,7 @@ def _read_records(
                     f"the split {other!r}; keep it in one"
                 )
             problems.add(row.where, text)
-        seen.setdefault(real, (row, split))
+        seen.setdefault(real, row)
         records.append(Record(path, name, label, split, row.patient or name, row.row))
     problems.raise_any()
     return records
