@@ -11,7 +11,6 @@ from pathlib import Path
 from softcam.data.problems import Problems
 from softcam.errors import InputError
 
-
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _MAX_SHARED = 4096
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from softcam.data.geometry import Geometry
 from softcam.data.readers import Pixels
-from softcam.data.steps import Crop, Flip, Pad, Resize, Step
+from softcam.data.steps import Crop, Pad, Resize, Step
 from softcam.errors import InputError
 
 Channels = Literal["rgb", "grey"]

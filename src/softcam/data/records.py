@@ -27,7 +27,7 @@ class _Location:
     def __get__(self, record: Record | None, owner: type[Record]) -> Path:
         if record is None:  # how a dataclass asks for a default, which there is not
             raise AttributeError
-        kept: str = record._path
+        kept: str = record._path  # type: ignore[attr-defined]
         return Path(kept + record.name if kept.endswith("/") else kept)
 
     def __set__(self, record: Record, value: Path | str) -> None:
