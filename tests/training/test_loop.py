@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
 
 from softcam.data.cache import PreparedCache
 from softcam.data.preprocessing import Preprocessing
@@ -63,26 +62,32 @@ def test_loading_draws_nothing_from_the_global_generator(table):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-class _Drawn(Dataset):
-    """What the global generators give in a worker."""
+class _Drawn(ImageDataset):
+    """What the global generators give in a worker, for images."""
 
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, place):
+    def prepared(self, place):
         draws = random.random(), float(np.random.rand()), float(torch.rand(()))
-        return torch.tensor(draws), os.getpid()
+        return np.full((1, 1, 3), draws, np.float32), torch.tensor(os.getpid())
 
 
-def test_the_generators_of_workers_are_seeded_by_the_run_and_the_worker():
+def test_the_generators_of_workers_are_seeded_by_the_run_and_the_worker(table):
     def drawn(seed):
-        loader = make_loader(_Drawn(), None, batch_size=1, seed=seed, workers=2)
-        (one, first), (other, second) = loader
-        assert first != second
-        return [*one[0].tolist(), *other[0].tolist()]
+        data = _Drawn(table, PREPROCESSING)
+        batches = list(make_loader(data, None, batch_size=5, seed=seed, workers=2))
+        assert len({int(process) for _, labels in batches for process in labels}) == 2
+        return torch.cat([images for images, _ in batches]).flatten().tolist()
 
     assert drawn(1) == drawn(1)
-    assert len({*drawn(1), *drawn(2)}) == 12
+    assert len({*drawn(1), *drawn(2)}) == 2 * 10 * 3
+
+
+def test_a_batch_is_its_images(table):
+    data = ImageDataset(table, PREPROCESSING)
+    for workers in (0, 2):
+        batches = list(make_loader(data, None, batch_size=4, seed=0, workers=workers))
+        images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        assert torch.equal(images, torch.stack([image for image, _ in data]))
+        assert torch.equal(labels, data.labels)
 
 
 def test_workers_are_for_gpus_and_for_images_that_must_be_decoded():

@@ -163,14 +163,17 @@ class Preprocessing:
         prepared: Prepared = np.ascontiguousarray(array)
         return prepared, geometry
 
-    def normalise(self, prepared: Prepared) -> npt.NDArray[np.float32]:
+    def normalise(
+        self, prepared: Prepared, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Scale to 0..1 by the bit depth, subtract the mean, divide by the std.
 
         Args:
             prepared: (..., H, W, C) array; uint8, uint16, or float32 that is on 0..1 already.
+            out: Where to write the result, such as an image's place in a batch.
 
         Returns:
-            (..., C, H, W) float32 array.
+            (..., C, H, W) float32 array; `out` if it was given.
 
         Raises:
             InputError: The array has another type or number of channels.
@@ -185,7 +188,8 @@ class Preprocessing:
         scale = (1 / (whites[str(prepared.dtype)] * std)).astype(np.float32)
         shift = (np.array(self.mean) / std).astype(np.float32)
         *lead, height, width, count = prepared.shape
-        normalised = np.empty((*lead, count, height, width), np.float32)
+        shape = (*lead, count, height, width)
+        normalised = np.empty(shape, np.float32) if out is None else out
         # Channel by channel into its place: ten times as fast as arithmetic and then a transpose.
         for channel in range(count):
             plane = normalised[..., channel, :, :]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, get_worker_info
 
 from softcam.data.cache import Looked, PreparedCache
 from softcam.data.preprocessing import Prepared, Preprocessing
@@ -151,11 +151,23 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         Returns:
             The normalised image (C, H, W) in float32, and its label.
         """
+        prepared, label = self.prepared(place)
+        return torch.from_numpy(self.preprocessing.normalise(prepared)), label
+
+    def prepared(self, place: int | tuple[int, int]) -> tuple[npt.NDArray[Any], Tensor]:
+        """Give one image before it is normalised, and its label.
+
+        Args:
+            place: As for an item.
+
+        Returns:
+            (H, W, C) array as `Preprocessing.normalise` takes it, perhaps read-only; the label.
+        """
         epoch, index = place if isinstance(place, tuple) else (0, place)
-        prepared = self._prepared(index)
+        prepared: npt.NDArray[Any] = self._prepared(index)
         if self.augment is not None and isinstance(place, tuple):
             prepared = self._augmented(prepared, derive(self.seed, SAMPLE, epoch, index))
-        return torch.from_numpy(self.preprocessing.normalise(prepared)), self.labels[index]
+        return prepared, self.labels[index]
 
     def _augmented(self, prepared: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
         if self.augment is None or self.augment.recipe == "none":
@@ -166,6 +178,49 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         image = torch.from_numpy(np.require(prepared, requirements="W")).permute(2, 0, 1)
         changed = self.augment(image, seed)
         return np.asarray(changed.permute(1, 2, 0).contiguous().numpy())
+
+
+class Unnormalised(Dataset[tuple[npt.NDArray[Any], Tensor]]):
+    """The images before they are normalised, for a loader that collates with `collate`.
+
+    Args:
+        data: The images.
+    """
+
+    def __init__(self, data: ImageDataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, place: int | tuple[int, int]) -> tuple[npt.NDArray[Any], Tensor]:
+        """Give an image and its label, see `ImageDataset.prepared`."""
+        return self.data.prepared(place)
+
+    def collate(self, items: Sequence[tuple[npt.NDArray[Any], Tensor]]) -> tuple[Tensor, Tensor]:
+        """Normalise images straight into their places in a batch.
+
+        New memory costs more than arithmetic here, so that a batch is written once, and in a
+        worker into the memory that it shares with the training process.
+
+        Args:
+            items: Images and labels.
+
+        Returns:
+            Images (B, C, H, W) in float32, and the labels.
+        """
+        height, width, channels = items[0][0].shape
+        shape = (len(items), channels, height, width)
+        if get_worker_info() is None:
+            batch = torch.empty(shape)
+        else:  # as torch's own default_collate does
+            size = 4 * len(items) * channels * height * width
+            shared = torch.UntypedStorage._new_shared
+            storage = shared(size, device="cpu")  # type: ignore[no-untyped-call]
+            batch = torch.empty(0).set_(storage).resize_(shape)
+        for place, (prepared, _) in enumerate(items):
+            self.data.preprocessing.normalise(prepared, out=batch[place].numpy())
+        return batch, torch.stack([label for _, label in items])
 
 
 def _in_order(

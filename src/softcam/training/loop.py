@@ -23,7 +23,7 @@ from softcam.errors import InputError
 from softcam.evidence.info import Task
 from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.config import TrainConfig
-from softcam.training.dataset import EpochSampler, ImageDataset
+from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
 from softcam.training.precision import choose_device, choose_precision
 from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
@@ -216,10 +216,12 @@ def make_loader(
     Returns:
         A loader of images (B, C, H, W) and their labels.
     """
+    images = Unnormalised(data)
     return DataLoader(
-        data,
+        images,  # type: ignore[arg-type]
         batch_size=batch_size,
         sampler=sampler,
+        collate_fn=images.collate,
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
