@@ -217,3 +217,30 @@ def test_one_number_means_a_square() -> None:
 def test_wrong_settings_are_refused(data: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Preprocessing.from_dict(data)
+
+
+@pytest.mark.parametrize("resize", ["pad", "stretch", "crop"])
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("size", [(20, 30), (33, 47), (50, 90)])
+def test_an_image_as_pillow_decoded_it_is_prepared_like_its_array(
+    size: tuple[int, int], mode: str, channels: str, resize: str
+) -> None:
+    array = _pixels(33, 47, channels=3 if mode == "RGB" else 1).array
+    settings = Preprocessing(size, channels=channels, resize=resize)  # type: ignore[arg-type]
+    image = Pixels(Image.fromarray(array))
+    prepared, geometry = settings.prepare(image)
+    expected, same = settings.prepare(Pixels(array))
+    assert geometry == same
+    assert prepared.dtype == expected.dtype
+    np.testing.assert_array_equal(prepared, expected)
+    np.testing.assert_array_equal(image.array, array)
+
+
+def test_normalise_writes_where_it_is_told() -> None:
+    preprocessing = Preprocessing((9, 11))
+    pixels = _pixels(9, 11)
+    batch = np.zeros((2, 3, 9, 11), np.float32)
+    preprocessing.normalise(pixels.array, out=batch[1])
+    np.testing.assert_array_equal(batch[1], preprocessing.normalise(pixels.array))
+    assert not batch[0].any()
