@@ -312,6 +312,7 @@ def test_a_killed_process_leaves_what_it_had_done(tmp_path: Path) -> None:
     process = filling(tmp_path)
     start(process)
     assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
     for _ in range(20):
         assert process.stdout.readline()
     process.send_signal(signal.SIGKILL)

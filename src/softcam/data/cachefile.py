@@ -42,6 +42,7 @@ INDEX = np.dtype(
 STAMPS = np.dtype([("key", "<u8", (2,)), ("content", "<u8", (2,)), ("check", "<u4")])
 """Which content a file of some path, length and times had."""
 
+_MAX_NEW = 4096
 _MAGIC = {".index": b"softcam index 1\n", ".stamps": b"softcam stamps1\n"}
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)  # Linux: all pages at once instead of fault by fault
 
@@ -187,11 +188,15 @@ class Lookup:
     """
 
     def __init__(self, rows: Rows) -> None:
-        # Sorted arrays take a tenth of a dict's memory.
         self.rows = rows
-        self._order = np.argsort(rows["key"][:, 0], kind="stable").astype(np.int32)
-        self._sorted = rows["key"][self._order, 0]
         self._count = len(rows)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Take all rows into sorted arrays, which need a tenth of a dict's memory."""
+        keys = self.rows["key"][: self._count, 0]
+        self._order = np.argsort(keys, kind="stable").astype(np.int32)
+        self._sorted = keys[self._order]
         self._new: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -217,4 +222,6 @@ class Lookup:
         self.rows[number] = row
         self._count += 1
         self._new[int(row["key"][0]), int(row["key"][1])] = number
+        if len(self._new) >= _MAX_NEW:
+            self._sort()
         return number
