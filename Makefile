@@ -35,6 +35,7 @@ bench: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/phantom.py
 	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/loading.py
 
 zoo: $(READY)
 	$(BIN)/python benchmarks/zoo.py

@@ -12,7 +12,7 @@ from softcam.evidence.info import Task
 
 
 def _raw(*labels: str) -> RawTable:
-    rows = tuple(RawRow(i, f"row {i}", f"{i}.png", label) for i, label in enumerate(labels, 2))
+    rows = tuple(RawRow(i, f"{i}.png", label) for i, label in enumerate(labels, 2))
     return RawTable(Path("t.csv"), rows)
 
 

@@ -307,3 +307,49 @@ def test_a_line_is_not_blown_up_beyond_all_memory() -> None:
     with pytest.raises(InputError, match="before it is cropped"):
         Preprocessing((512, 512), resize="crop").prepare(line)
     assert Preprocessing((512, 512)).prepare(line)[0].shape == (512, 512, 3)
+
+
+@pytest.mark.parametrize("resize", ["pad", "stretch", "crop"])
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("size", [(20, 30), (33, 47), (50, 90)])
+def test_an_image_as_pillow_decoded_it_is_prepared_like_its_array(
+    size: tuple[int, int], mode: str, channels: str, resize: str
+) -> None:
+    array = _pixels(33, 47, channels=3 if mode == "RGB" else 1).array
+    settings = Preprocessing(size, channels=channels, resize=resize)  # type: ignore[arg-type]
+    image = Pixels(Image.fromarray(array))
+    prepared, geometry = settings.prepare(image)
+    expected, same = settings.prepare(Pixels(array))
+    assert geometry == same
+    assert prepared.dtype == expected.dtype
+    np.testing.assert_array_equal(prepared, expected)
+    np.testing.assert_array_equal(image.array, array)
+
+
+@pytest.mark.parametrize("radius", [80.0, 130.0])  # within the image, and cut off by it
+@pytest.mark.parametrize("aspect", [1.0, 0.8])
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+def test_a_circle_is_cut_from_what_pillow_decoded_as_from_its_array(
+    channels: str, aspect: float, radius: float
+) -> None:
+    wide = round(300 / aspect)
+    drawn = Image.fromarray(retina(wide, 200, (wide / 2, 100.0), radius))
+    array = np.asarray(drawn.resize((300, 200)))
+    settings = Preprocessing((40, 56), channels=channels, trim="circle")  # type: ignore[arg-type]
+    image = Pixels(Image.fromarray(array), aspect)
+    prepared, geometry = settings.prepare(image)
+    assert image.image is not None
+    expected, same = settings.prepare(Pixels(array, aspect))
+    assert geometry == same
+    assert geometry != Preprocessing((40, 56)).geometry((200, 300), aspect)
+    np.testing.assert_array_equal(prepared, expected)
+
+
+def test_normalise_writes_where_it_is_told() -> None:
+    preprocessing = Preprocessing((9, 11))
+    pixels = _pixels(9, 11)
+    batch = np.zeros((2, 3, 9, 11), np.float32)
+    preprocessing.normalise(pixels.array, out=batch[1])
+    np.testing.assert_array_equal(batch[1], preprocessing.normalise(pixels.array))
+    assert not batch[0].any()

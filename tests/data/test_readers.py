@@ -419,6 +419,21 @@ def test_an_image_converted_in_stripes_is_the_one_converted_at_once(
     np.testing.assert_array_equal(read_image(data).array, whole)
 
 
+@pytest.mark.parametrize("colour", [GREY, RGB])
+def test_a_decoded_image_is_let_go_when_its_array_is_asked_for(
+    colour: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softcam.data.pillow._STRIPE", 30)
+    pixels = read_image(files.png(_samples(3 if colour == RGB else 1, 8), colour, 8))
+    image, size = pixels.image, pixels.size
+    assert image is not None
+    array = pixels.array
+    np.testing.assert_array_equal(array, np.asarray(image))
+    assert pixels.image is None
+    assert pixels.array is array
+    assert (pixels.size, pixels.bit_depth) == (size, 8)
+
+
 def test_16_bit_colour_counts_twice_against_the_limit() -> None:
     deep, flat = (files.png(_samples(3, bits, 8, 10), RGB, bits) for bits in (16, 8))
     assert read_image(flat, max_pixels=80).size == (8, 10)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +37,25 @@ def test_splits_are_counted_and_subset() -> None:
     assert [record.row for record in table.subset("train").records] == [3, 5]
     with pytest.raises(InputError, match=r"its splits are train \(2\)"):
         table.subset("val")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/data/images/a/1.png", "a/1.png"),
+        ("images/1.png", "1.png"),
+        ("1.png", "1.png"),
+        ("/data/images/x1.png", "1.png"),  # the name is no whole part of the path
+        ("/elsewhere/2.png", "1.png"),
+        ("scan.dcm#3", "scan.dcm#3"),
+    ],
+)
+def test_a_record_gives_the_path_that_it_was_given(path: str, name: str) -> None:
+    record = Record(Path(path), name, 1, "train", "p", 2)
+    for same in (record, pickle.loads(pickle.dumps(record)), replace(record, split="train")):  # noqa: S301
+        assert same.image == Path(path)
+        assert same == record
+        assert hash(same) == hash(record)
+    assert replace(record, split="val") != record
+    with pytest.raises(FrozenInstanceError):
+        record.label = 0  # type: ignore[misc]

@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
+from softcam.data.cache import PreparedCache
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.table import read_table
 from softcam.errors import InputError
@@ -44,6 +45,42 @@ def test_the_cache_changes_no_number(table):
     for index in range(6):
         assert torch.equal(kept[index][0], read_again[index][0])
         assert torch.equal(kept[(3, index)][0], read_again[(3, index)][0])
+
+
+def test_a_cache_folder_changes_no_number_and_takes_no_memory(table, tmp_path):
+    kept = ImageDataset(table, PREPROCESSING, augment=Augment("fundus"))
+    for _ in range(2):
+        cache = PreparedCache(tmp_path / "cache", PREPROCESSING)
+        mapped = ImageDataset(table, PREPROCESSING, augment=Augment("fundus"), cache=cache)
+        assert mapped.nbytes == mapped.decoded_each_epoch == 0
+        for index in range(6):
+            assert torch.equal(kept[index][0], mapped[index][0])
+            assert torch.equal(kept[(3, index)][0], mapped[(3, index)][0])
+
+
+def test_what_does_not_fit_is_counted(table):
+    assert ImageDataset(table, PREPROCESSING).decoded_each_epoch == 0
+    room = 2 * 16 * 16 * 3 * 2  # two of the three images of 16 bits, and none of the others
+    assert ImageDataset(table, PREPROCESSING, cache_bytes=room).decoded_each_epoch == 3
+
+
+def test_building_over_a_cache_names_every_damaged_image_and_keeps_the_rest(table, tmp_path):
+    good = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_text("text")
+    with pytest.raises(InputError, match=r"1\.png"):
+        ImageDataset(table, PREPROCESSING, cache=PreparedCache(tmp_path / "cache", PREPROCESSING))
+    cache = PreparedCache(tmp_path / "cache", PREPROCESSING)
+    assert len(cache) == 5
+    (tmp_path / "1.png").write_bytes(good)
+    assert len(ImageDataset(table, PREPROCESSING, cache=cache)) == 6
+    assert len(cache) == 6
+
+
+def test_progress_counts_every_image(table, tmp_path):
+    told = []
+    for cache in (None, PreparedCache(tmp_path / "cache", PREPROCESSING)):
+        ImageDataset(table, PREPROCESSING, cache=cache, progress=lambda *now: told.append(now))
+    assert told == 2 * [(done, 6) for done in range(1, 7)]
 
 
 def test_augmentation_depends_on_seed_epoch_and_image_alone(table):

@@ -65,7 +65,12 @@ def train(
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that prepare images.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that prepare images; 0: none.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps prepared images from run to run.")
+    ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,

@@ -42,8 +42,11 @@ def read_annotations(
         InputError: An annotation does not fit its image, or belongs to no image.
         MissingExtraError: There are DICOM segmentations, and pydicom is missing.
     """
+    readers = annotation_readers(home)
+    if not readers:
+        return None, ()
     images, found = Images(folder, records), Found()
-    for _, read in annotation_readers(home):
+    for _, read in readers:
         read(images, found)
     return found.annotations(), tuple(found.notes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class HeaderPatients(NamedTuple):
     notes: list[str]
 
 
-def patients_of(images: Sequence[Path]) -> HeaderPatients:
+def patients_of(images: Iterable[Path]) -> HeaderPatients:
     """Read the Patient IDs of those images that are DICOM files.
 
     A damaged file counts as one without an ID; whoever reads its pixels says what is wrong.
@@ -43,16 +43,19 @@ def patients_of(images: Sequence[Path]) -> HeaderPatients:
     Raises:
         MissingExtraError: There is a DICOM file and pydicom is not installed.
     """
-    files = sorted({split_frame(path)[0] for path in images if not _other(path)})
+    files = [_candidate(path) for path in images]
+    distinct = sorted({file for file in files if file is not None})
     with ThreadPoolExecutor(_THREADS) as pool:
-        known = dict(zip(files, pool.map(_read, files), strict=True))
-    found = [known.get(split_frame(path)[0]) for path in images]
+        known = dict(zip(distinct, pool.map(_read, distinct), strict=True))
+    found = [None if file is None else known[file] for file in files]
     dicoms = [item for item in found if item is not None]
     return HeaderPatients([item or "" for item in found], _notes(dicoms, len(found)))
 
 
-def _other(path: Path) -> bool:
-    return split_frame(path)[0].suffix.lower() in _OTHERS
+def _candidate(path: Path) -> Path | None:
+    """The file, if it may be a DICOM file."""
+    file = split_frame(path)[0]
+    return None if file.suffix.lower() in _OTHERS else file
 
 
 def _read(path: Path) -> str | None:

@@ -63,7 +63,7 @@ def scan_folder(folder: Path, *, require_labels: bool) -> RawTable:
             "train/<class>/<image>."
         )
     rows = tuple(
-        RawRow(i, name, name, label, split=split)
+        RawRow(i, name, label, split=split, named=name)
         for i, (name, label, split) in enumerate(
             ((path.relative_to(folder).as_posix(), label, split) for path, label, split in found), 1
         )

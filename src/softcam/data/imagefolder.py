@@ -51,6 +51,22 @@ class ImageFolder:
             InputError: There is no such image in the folder; the message is the part of a sentence
                 that follows a row number.
         """
+        name, path, _ = self.find(written)
+        return name, path
+
+    def find(self, written: str) -> tuple[str, Path, str]:
+        """Find an image as `locate` does, and tell two names of one file from two files.
+
+        Args:
+            written: As `locate`.
+
+        Returns:
+            Its name, its path, and the real file (and frame) behind it, relative to the real
+            folder: alike for two names of one.
+
+        Raises:
+            InputError: As `locate`.
+        """
         if not written:
             raise InputError("the image cell is empty; name an image or remove the row")
         if "\0" in written:
@@ -58,9 +74,9 @@ class ImageFolder:
                 f"the image {quoted(written)} has a NUL character in its name; correct it"
             )
         joined = os.path.join(self.root, written)  # noqa: PTH118  (os.path is several times faster)
-        file, frame = split_frame(joined)
+        file, frame = split_frame(joined) if "#" in joined else (joined, None)
         real = self._resolve(os.fspath(file))
-        inside = os.path.relpath(real, self._real)
+        inside = self._inside(real)
         if inside == os.pardir or inside.startswith(os.pardir + os.sep) or os.path.isabs(inside):  # noqa: PTH117
             raise InputError(
                 f"the image {quoted(written)} leads outside the image folder {self.root}; keep "
@@ -89,7 +105,12 @@ class ImageFolder:
         if os.path.isabs(name) or name.startswith(os.pardir):  # noqa: PTH117
             name = inside if frame is None else f"{inside}#{frame}"
         name = name.replace(os.sep, "/")
-        return name, self.root / name
+        path = self.root / name
+        if name != written:  # a folder "a/.." may be another one than its name says
+            return name, path, self._inside(self.resolve(path))
+        # One string for both: a table of many images is mostly names.
+        key = inside if frame is None else f"{inside}#{frame}"
+        return written, path, written if key == written else key
 
     def resolve(self, path: Path) -> str:
         """The file behind a path, links followed, and its frame; alike for two names of one."""
@@ -104,6 +125,13 @@ class ImageFolder:
         except InputError:
             return False
         return True
+
+    def _inside(self, real: str) -> str:
+        """A real path relative to the real folder."""
+        front = self._real.rstrip(os.sep) + os.sep
+        if real.startswith(front):  # os.path.relpath takes longer than looking at the file
+            return real[len(front) :]
+        return os.path.relpath(real, self._real)
 
     def _resolve(self, joined: str) -> str:
         """`os.path.realpath`, which resolves a folder that many images share only once."""

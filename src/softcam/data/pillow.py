@@ -108,9 +108,32 @@ def decode(
     Raises:
         InputError: The file is truncated or damaged, or the mode has no fixed black and white.
     """
+    decoded = decode_in_place(name, image, bits, stream)
+    return to_array(decoded) if isinstance(decoded, Image) else decoded
+
+
+def decode_in_place(
+    name: str, image: Image, bits: int | None = None, stream: BinaryIO | None = None
+) -> Array | Image:
+    """Decode as `decode` does, but give the image itself where it is what is displayed.
+
+    Args:
+        name: As `decode`.
+        image: As `decode`.
+        bits: As `decode`.
+        stream: As `decode`.
+
+    Returns:
+        As `decode`, or the image, of mode L or RGB.
+
+    Raises:
+        InputError: As `decode`.
+    """
     try:
         if isinstance(image, PngImageFile) and bits == 16 and stream is not None:
             array = _deep(image, stream)
+        elif _is_plain(image):
+            return image
         else:
             array = _shallow(name, image, bits)
     except InputError:
@@ -140,6 +163,25 @@ def over_black(colour: Array, alpha: Array) -> Array:
     weight = weight[:, :, None] if colour.ndim == 3 else weight
     blended: Array = ((colour * weight + white // 2) // white).astype(colour.dtype)
     return blended
+
+
+def to_array(image: Image) -> Array:
+    """Copy a decoded image of mode L or RGB to an array that can be written to.
+
+    Numpy's own way would hold a large image three times.
+    """
+    array = np.empty((*image.size[::-1], 3)[: 3 if image.mode == "RGB" else 2], np.uint8)
+    for rows, part in stripes(image):
+        array[rows] = np.asarray(part)
+    return array
+
+
+def _is_plain(image: Image) -> bool:
+    """Decode an image, and say whether it is grey or RGB of 8 bits, opaque and upright."""
+    image.load()
+    if image.mode not in ("L", "RGB") or image.info.get("transparency") is not None:
+        return False
+    return orientation(image) == 1
 
 
 def _shallow(name: str, image: Image, bits: int | None) -> Array:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from softcam.data.geometry import Geometry
-from softcam.data.readers import MAX_PIXELS, Pixels
+from softcam.data.pillow import to_array
+from softcam.data.readers import MAX_PIXELS, Pixels, square_size
 from softcam.data.retina import Region, find_field
-from softcam.data.steps import Crop, Flip, Pad, Resize, Step
+from softcam.data.steps import Crop, Pad, Resize, Step
 from softcam.errors import InputError
 
 Channels = Literal["rgb", "grey"]
@@ -162,8 +163,8 @@ class Preprocessing:
         """
         if self.trim == "none":
             return self.geometry(pixels.size, pixels.pixel_aspect)
-        pixels = replace(pixels, pixel_aspect=self._applied(pixels.pixel_aspect))
-        steps = self._steps(pixels.size, _circle(pixels), pixels.pixel_aspect)
+        aspect = self._applied(pixels.pixel_aspect)
+        steps = self._steps(pixels.size, _circle(pixels, aspect), aspect)
         return Geometry.of(pixels.size, *steps)
 
     def _applied(self, pixel_aspect: float) -> float:
@@ -202,10 +203,11 @@ class Preprocessing:
         Raises:
             InputError: The image is so long that "crop" would blow it up beyond all memory.
         """
-        array: npt.NDArray[Any] = pixels.array
-        if self.channels == "grey" and array.ndim == 3:
-            array = _luma(array)
         geometry = self.geometry_of(pixels)
+        # What Pillow has decoded it may also resize: to an array and back costs as much again.
+        image = _image_of(pixels)
+        if self.channels == "grey":
+            image = _grey(image)
         for step in geometry.steps:
             if isinstance(step, Resize) and step.width * step.height > MAX_PIXELS:
                 raise InputError(
@@ -213,20 +215,24 @@ class Preprocessing:
                     f"{step.width} x {step.height} px before it is cropped to the input; use "
                     "preprocessing.resize pad."
                 )
-            array = _apply(array, step)
+            image = _apply(image, step)
+        array: npt.NDArray[Any] = np.asarray(image)
         if array.ndim == 2:
             array = np.repeat(array[:, :, None], len(self.mean), axis=2)
         prepared: Prepared = np.ascontiguousarray(array)
         return prepared, geometry
 
-    def normalise(self, prepared: Prepared) -> npt.NDArray[np.float32]:
+    def normalise(
+        self, prepared: Prepared, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Scale to 0..1 by the bit depth, subtract the mean, divide by the std.
 
         Args:
             prepared: (..., H, W, C) array; uint8, uint16, or float32 that is on 0..1 already.
+            out: Where to write the result, such as an image's place in a batch.
 
         Returns:
-            (..., C, H, W) float32 array.
+            (..., C, H, W) float32 array; `out` if it was given.
 
         Raises:
             InputError: The array has another type or number of channels.
@@ -240,7 +246,15 @@ class Preprocessing:
         std = np.array(self.std)
         scale = (1 / (whites[str(prepared.dtype)] * std)).astype(np.float32)
         shift = (np.array(self.mean) / std).astype(np.float32)
-        return np.ascontiguousarray(np.moveaxis(prepared * scale - shift, -1, -3))
+        *lead, height, width, count = prepared.shape
+        shape = (*lead, count, height, width)
+        normalised = np.empty(shape, np.float32) if out is None else out
+        # Channel by channel into its place: ten times as fast as arithmetic and then a transpose.
+        for channel in range(count):
+            plane = normalised[..., channel, :, :]
+            np.multiply(prepared[..., channel], scale[channel], out=plane)
+            plane -= shift[channel]
+        return normalised
 
     def __call__(self, pixels: Pixels) -> Sample:
         """Prepare and normalise an image."""
@@ -248,14 +262,25 @@ class Preprocessing:
         return Sample(self.normalise(prepared), geometry)
 
 
-def _circle(pixels: Pixels) -> Region:
+_Image: TypeAlias = npt.NDArray[Any] | Image.Image
+"""(H, W) or (H, W, 3), or a grey or RGB image of 8 bits; the pixels come out the same."""
+
+
+def _image_of(pixels: Pixels) -> _Image:
+    """The pixels as they are already there."""
+    image = pixels.image
+    return pixels.array if image is None else image
+
+
+def _circle(pixels: Pixels, pixel_aspect: float) -> Region:
     """The square around the retina's circle, in file pixels; the whole image without one."""
-    (height, width), (tall, wide) = pixels.size, pixels.true_size
+    height, width = pixels.size
+    tall, wide = square_size(pixels.size, pixel_aspect)
     whole = 0, 0, width, height
     if wide * tall > MAX_PIXELS:
         return whole
     try:
-        field = find_field(_resize(pixels.array, wide, tall))
+        field = find_field(_resize(_image_of(pixels), wide, tall))
     except InputError:
         return whole
     return field.region(width / wide, height / tall) if field.circle else whole
@@ -273,30 +298,51 @@ def _cut(file_size: tuple[int, int], region: Region) -> list[Step]:
     return steps
 
 
-def _apply(array: npt.NDArray[Any], step: Step) -> npt.NDArray[Any]:
-    """Do to an (H, W) or (H, W, 3) array what the step records."""
+def _apply(image: _Image, step: Step) -> _Image:
+    """Do to an image what the step records."""
+    if isinstance(step, Resize):
+        return _resize(image, step.width, step.height)
+    if isinstance(image, Image.Image):
+        if isinstance(step, Crop):
+            return image.crop((step.x, step.y, step.x + step.width, step.y + step.height))
+        image = to_array(image)
+    array: npt.NDArray[Any] = image
     if isinstance(step, Crop):
         return array[step.y : step.y + step.height, step.x : step.x + step.width]
     if isinstance(step, Pad):
-        widths = [(step.top, step.bottom), (step.left, step.right), (0, 0)]
-        return np.pad(array, widths[: array.ndim])
-    if isinstance(step, Flip):
-        return array[:: -1 if step.vertical else 1, :: -1 if step.horizontal else 1]
-    return _resize(array, step.width, step.height)
+        height, width = array.shape[:2]
+        shape = (step.top + height + step.bottom, step.left + width + step.right)
+        padded = np.zeros((*shape, *array.shape[2:]), array.dtype)
+        padded[step.top : step.top + height, step.left : step.left + width] = array
+        return padded
+    return array[:: -1 if step.vertical else 1, :: -1 if step.horizontal else 1]
 
 
-def _resize(array: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
-    if array.shape[:2] == (height, width):
-        return array
-    if array.dtype == np.uint8:
-        image = Image.fromarray(np.ascontiguousarray(array))
-        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+def _resize(image: _Image, width: int, height: int) -> _Image:
+    if not isinstance(image, Image.Image):
+        if image.shape[:2] == (height, width):
+            return image
+        if image.dtype != np.uint8:
+            return _resize_deep(image, width, height)
+        image = Image.fromarray(np.ascontiguousarray(image))
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _resize_deep(array: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
     if array.ndim == 3:
-        return np.stack([_resize(array[:, :, c], width, height) for c in range(3)], axis=2)
+        return np.stack([_resize_deep(array[:, :, c], width, height) for c in range(3)], axis=2)
     # Pillow resizes 16-bit images by way of 8 bits in some modes; float32 holds every value.
     image = Image.fromarray(np.ascontiguousarray(array, dtype=np.float32))
     resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     return np.asarray(np.rint(resized).clip(0, 65535), dtype=np.uint16)
+
+
+def _grey(image: _Image) -> _Image:
+    if isinstance(image, Image.Image):
+        return image.convert("L")  # the same luma as below
+    return _luma(image) if image.ndim == 3 else image
 
 
 def _luma(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

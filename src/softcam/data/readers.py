@@ -7,7 +7,6 @@ DICOM and NIfTI are extras, which are imported when the first such file comes.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -38,51 +37,109 @@ ImageSource: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
 class Pixels:
     """An image as displayed.
 
-    Attributes:
-        array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16.
+    Args:
+        array: (height, width) grey or (height, width, 3) RGB, uint8 or uint16; or a decoded PIL
+            image of mode L or RGB.
         pixel_aspect: Height of a pixel over its width, where a DICOM or NIfTI file says so.
         plane: Where the image lies in the patient; None unless the file says so.
+
+    Raises:
+        InputError: The array has another type or shape, or a pixel is too long.
     """
 
-    array: Array
-    pixel_aspect: float = 1.0
-    plane: PlaneGeometry | None = None
+    __slots__ = ("_array", "_image", "_pixel_aspect", "_plane")
 
-    def __post_init__(self) -> None:
-        if not 1 / MAX_ASPECT <= self.pixel_aspect <= MAX_ASPECT:
+    def __init__(
+        self,
+        array: Array | Image.Image,
+        pixel_aspect: float = 1.0,
+        plane: PlaneGeometry | None = None,
+    ) -> None:
+        if not 1 / MAX_ASPECT <= pixel_aspect <= MAX_ASPECT:
             raise InputError(
-                f"The height of a pixel over its width is {self.pixel_aspect}; it must be from "
+                f"The height of a pixel over its width is {pixel_aspect}; it must be from "
                 f"{1 / MAX_ASPECT} to {MAX_ASPECT}."
             )
-        if self.array.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"Pixels must be uint8 or uint16, not {self.array.dtype}.")
-        colour = self.array.ndim == 3 and self.array.shape[2] == 3
-        if (self.array.ndim != 2 and not colour) or 0 in self.array.shape:
+        self._pixel_aspect = pixel_aspect
+        self._plane = plane
+        self._array: Array | None = None
+        self._image: Image.Image | None = None
+        if isinstance(array, Image.Image):
+            if array.mode not in ("L", "RGB"):
+                raise InputError(f"Pixels must be of mode L or RGB, not {array.mode}.")
+            self._image = array
+            return
+        if array.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"Pixels must be uint8 or uint16, not {array.dtype}.")
+        colour = array.ndim == 3 and array.shape[2] == 3
+        if (array.ndim != 2 and not colour) or 0 in array.shape:
             raise InputError(
                 "Pixels must have the shape (height, width) or (height, width, 3), "
-                f"not {self.array.shape}."
+                f"not {array.shape}."
             )
+        self._array = array
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Pixels({height} x {width}, {self.bit_depth} bits)"
+
+    @property
+    def array(self) -> Array:
+        """(height, width) grey or (height, width, 3) RGB, uint8 or uint16."""
+        image = self._image
+        if image is not None:  # which goes, so that a large image is not in memory twice
+            self._array = pillow.to_array(image)
+            self._image = None
+        if self._array is None:
+            raise RuntimeError("there is neither an array nor an image")
+        return self._array
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The same as Pillow decoded it, mode L or RGB; None if it did not, or after `array`."""
+        return self._image
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Height of a pixel over its width."""
+        return self._pixel_aspect
+
+    @property
+    def plane(self) -> PlaneGeometry | None:
+        """Where the image lies in the patient; None unless the file says so."""
+        return self._plane
 
     @property
     def bit_depth(self) -> int:
         """8 or 16."""
-        return 8 * self.array.dtype.itemsize
+        return 8 if self._array is None else 8 * self._array.dtype.itemsize
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
+        image = self._image
+        if image is not None:
+            return image.height, image.width
         return self.array.shape[0], self.array.shape[1]
 
     @property
     def true_size(self) -> tuple[int, int]:
         """(height, width) in square pixels as fine as the finer side of these."""
-        height, width = self.size
-        tall = max(1, round(height * max(1.0, self.pixel_aspect)))
-        return tall, max(1, round(width * max(1.0, 1 / self.pixel_aspect)))
+        return square_size(self.size, self.pixel_aspect)
+
+
+def square_size(size: tuple[int, int], pixel_aspect: float) -> tuple[int, int]:
+    """Give (height, width) in square pixels as fine as the finer side of an image's own.
+
+    Args:
+        size: (height, width) in the image's own pixels.
+        pixel_aspect: Height of such a pixel over its width.
+    """
+    tall = max(1, round(size[0] * max(1.0, pixel_aspect)))
+    return tall, max(1, round(size[1] * max(1.0, 1 / pixel_aspect)))
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -241,7 +298,7 @@ def _read_stream(
     deep = bits == 16 and image.mode in ("RGB", "RGBA")
     check_size(name, image.size[::-1], max_pixels, costly=DEEP if deep else "")
     choose_frame(name, frame, 1)
-    return Pixels(pillow.decode(name, image, bits, stream))
+    return Pixels(pillow.decode_in_place(name, image, bits, stream))
 
 
 def file_format(stream: BinaryIO) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,23 @@ if TYPE_CHECKING:
     from softcam.data.spec import DatasetSpec
 
 
-@dataclass(frozen=True, slots=True)
+class _Location:
+    """`Record.image`: a Path made when it is asked for, since one takes more memory than the rest.
+
+    The part of the path in front of the record's name is kept once for all records that share it.
+    """
+
+    def __get__(self, record: Record | None, owner: type[Record]) -> Path:
+        if record is None:  # how a dataclass asks for a default, which there is not
+            raise AttributeError
+        kept: str = record._path  # type: ignore[attr-defined]
+        return Path(kept + record.name if kept.endswith("/") else kept)
+
+    def __set__(self, record: Record, value: Path | str) -> None:
+        object.__setattr__(record, "_path", os.fspath(value))
+
+
+@dataclass(frozen=True)
 class Record:
     """One image of a table.
 
@@ -31,12 +49,27 @@ class Record:
             the image's number.
     """
 
+    __slots__ = ("_path", "label", "name", "patient", "row", "split")
+
     image: Path
     name: str
     label: int | tuple[float, ...] | None
     split: str | None
     patient: str
     row: int
+
+    if not TYPE_CHECKING:
+        image: Path = _Location()
+
+    def __post_init__(self) -> None:
+        path: str = self._path  # type: ignore[attr-defined]
+        front = path.removesuffix(self.name)
+        if front != path and front.endswith("/"):
+            object.__setattr__(self, "_path", sys.intern(front))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = (self.image, self.name, self.label, self.split, self.patient, self.row)
+        return Record, values
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Field:
         return x0, y0, x0 + max(1, round(side * across)), y0 + max(1, round(side * down))
 
 
-def find_field(array: npt.NDArray[Any]) -> Field:
+def find_field(image: npt.NDArray[Any] | Image.Image) -> Field:
     """Find the circle of a fundus photograph.
 
     The bright part is what rises a little above the corners, which are black; a circle is fitted
@@ -63,7 +63,8 @@ def find_field(array: npt.NDArray[Any]) -> Field:
     cut the circle off) and, round by round, those far from the circle (a notch, a label).
 
     Args:
-        array: (height, width) or (height, width, 3) image, uint8 or uint16.
+        image: (height, width) or (height, width, 3) array, uint8 or uint16; or a PIL image of mode
+            L or RGB.
 
     Returns:
         The circle in the image's pixels, with edges at integers.
@@ -71,8 +72,9 @@ def find_field(array: npt.NDArray[Any]) -> Field:
     Raises:
         InputError: Nothing in the image is brighter than the rest.
     """
-    factor = max(1, -(-max(array.shape[:2]) // _LONG_SIDE))
-    grey = _reduced(array, factor)
+    long_side = max(image.size if isinstance(image, Image.Image) else image.shape[:2])
+    factor = max(1, -(-long_side // _LONG_SIDE))
+    grey = _reduced(image, factor)
     mask = _bright(grey)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
@@ -85,11 +87,12 @@ def find_field(array: npt.NDArray[Any]) -> Field:
     return Field(x * factor, y * factor, radius * factor, circle)
 
 
-def _reduced(array: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float64]:
+def _reduced(image: npt.NDArray[Any] | Image.Image, factor: int) -> npt.NDArray[np.float64]:
     """Averages over blocks of pixels, then the brightest channel, on the scale 0..255."""
-    eight = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
+    if not isinstance(image, Image.Image):
+        eight = (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image
+        image = Image.fromarray(np.ascontiguousarray(eight))
     # The last row and column of blocks may be partial: Pillow averages what there is of them.
-    image = Image.fromarray(np.ascontiguousarray(eight))
     small = np.asarray(image.reduce(factor) if factor > 1 else image)
     if small.ndim == 3:  # channel by channel: numpy is slow along so short an axis
         small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])

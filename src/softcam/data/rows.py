@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from softcam.data.csvfile import read_csv
+from softcam.data.csvfile import open_csv
 from softcam.data.spec import PartialSpec
 from softcam.data.wording import listed, quoted
 from softcam.errors import InputError
@@ -20,21 +20,26 @@ class RawRow:
 
     Attributes:
         row: Line of the table, or the image's number in a class-folder layout.
-        where: How error messages name the row.
         image: The image as written.
         label: The label as written; None when the table has none.
         flags: The cells of a multi-label table's class columns.
         split: The split as written, or empty.
         patient: The patient as written, or empty.
+        named: How error messages name the row, if not by its number.
     """
 
     row: int
-    where: str
     image: str
     label: str | None = None
     flags: tuple[str, ...] = ()
     split: str = ""
     patient: str = ""
+    named: str = ""
+
+    @property
+    def where(self) -> str:
+        """How error messages name the row."""
+        return self.named or f"row {self.row}"
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,16 @@ def read_rows(path: Path, partial: PartialSpec, *, require_labels: bool) -> RawT
     Raises:
         InputError: It is no table, has no row, or lacks the image column or the labels.
     """
-    file = read_csv(path, COLUMNS)
-    if "image" not in file.columns:
+    columns, lines = open_csv(path, COLUMNS)
+    if "image" not in columns:
         raise InputError(
-            f"{path} has no column 'image' (its columns are {listed(file.columns)}); name one "
+            f"{path} has no column 'image' (its columns are {listed(columns)}); name one "
             "so in the first line."
         )
-    if not file.rows:
-        raise InputError(f"{path} has a header but no rows; add a row per image.")
-    flags = _flag_columns(path, file.columns, partial, require_labels=require_labels)
-    labelled = bool(flags) or "label" in file.columns
+    flags = _flag_columns(path, columns, partial, require_labels=require_labels)
+    labelled = bool(flags) or "label" in columns
     used = set(flags) | (set(COLUMNS) - {"label"} if flags else set(COLUMNS))
-    ignored = [column for column in file.columns if column not in used]
+    ignored = [column for column in columns if column not in used]
     notes = []
     if ignored:
         shown = ", ".join(quoted(column) for column in ignored[:5])
@@ -90,15 +93,16 @@ def read_rows(path: Path, partial: PartialSpec, *, require_labels: bool) -> RawT
     rows = tuple(
         RawRow(
             row=row.line,
-            where=f"row {row.line}",
             image=row.cells["image"],
             label=None if flags else row.cells.get("label"),
             flags=tuple(row.cells[column] for column in flags),
             split=row.cells.get("split", ""),
             patient=row.cells.get("patient", ""),
         )
-        for row in file.rows
+        for row in lines
     )
+    if not rows:
+        raise InputError(f"{path} has a header but no rows; add a row per image.")
     return RawTable(path, rows, flags, labelled, tuple(notes))
 
 

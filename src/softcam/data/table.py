@@ -128,19 +128,19 @@ def _read_records(
     problems = Problems(str(raw.path))
     split_given = any(row.split for row in raw.rows)
     records: list[Record] = []
-    seen: dict[str, tuple[RawRow, str | None]] = {}
+    seen: dict[str, RawRow] = {}
     for row in raw.rows:
         split = _read_split(row, problems, given=split_given)
         label = _read_label(row, meaning, problems, required=require_labels)
         try:
-            name, path = folder.locate(row.image)
+            name, path, real = folder.find(row.image)
         except InputError as error:
             problems.add(row.where, str(error))
             continue
         # Two names of one file, such as a link and its target, are one image.
-        real = folder.resolve(path)
         if real in seen:
-            first, other = seen[real]
+            first = seen[real]
+            other = SPLITS.get(first.split.lower())
             image = quoted(row.image)
             if split == other:
                 text = f"the image {image} is already in {first.where}; keep one of the two"
@@ -150,7 +150,7 @@ def _read_records(
                     f"the split {other!r}; keep it in one"
                 )
             problems.add(row.where, text)
-        seen.setdefault(real, (row, split))
+        seen.setdefault(real, row)
         records.append(Record(path, name, label, split, row.patient or name, row.row))
     problems.raise_any()
     return records
@@ -202,7 +202,7 @@ def _name_patients(raw: RawTable, records: Sequence[Record]) -> tuple[list[Recor
     if without < len(records):
         note = f"{without} image(s) have no patient: each counts as a patient of its own"
         return list(records), [note]
-    found = patients_of([record.image for record in records])
+    found = patients_of(record.image for record in records)
     if not found.notes:
         return list(records), ["no patients are given: every image counts as a patient of its own"]
     pairs = zip(records, found.patients, strict=True)

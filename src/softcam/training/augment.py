@@ -26,6 +26,7 @@ class Augment:
     """
 
     def __init__(self, recipe: Augmentation) -> None:
+        self.recipe = recipe
         linear = v2.InterpolationMode.BILINEAR
         steps: dict[str, list[torch.nn.Module]] = {
             "none": [],

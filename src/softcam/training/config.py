@@ -52,8 +52,10 @@ class TrainConfig(BaseModel):
         patience: Stop after so many epochs without a better validation AUC; 0 never stops early.
         precision: "32", "bf16" or "auto" (bf16 where the processor or GPU computes in it).
         device: "auto", "cpu" or "cuda".
-        workers: Processes that prepare images; 0 prepares them in this one.
-        cache_gb: Prepared images are kept in memory up to this size.
+        workers: Processes that prepare images; 0 prepares them in this one, None chooses, see
+            `softcam.training.loop.choose_workers`.
+        cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
+        cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
         seed: Seed of everything random.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
@@ -92,7 +94,8 @@ class TrainConfig(BaseModel):
     patience: int = Field(default=0, ge=0)
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = Field(default=0, ge=0, le=64)
+    workers: int | None = Field(default=None, ge=0, le=64)
+    cache: Path | None = None
     cache_gb: float = Field(default=4.0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     with_twin: bool = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -21,8 +23,9 @@ from softcam.errors import InputError
 from softcam.evidence.info import Task
 from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.config import TrainConfig
-from softcam.training.dataset import EpochSampler, ImageDataset
+from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
 from softcam.training.precision import choose_device, choose_precision
+from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
 
 
@@ -77,17 +80,28 @@ def fit(
     """
     device = choose_device(config)
     precision = choose_precision(config, device)
-    sampler = EpochSampler(len(train), config.seed)
-    loader = DataLoader(
+    workers = config.workers
+    if workers is None:
+        workers = choose_workers(device, train.decoded_each_epoch + val.decoded_each_epoch)
+    gpu = device == "cuda"
+    loader = make_loader(
         train,
+        EpochSampler(len(train), config.seed),
         batch_size=config.batch_size,
-        sampler=sampler,
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
+        seed=config.seed,
+        workers=workers,
+        pin_memory=gpu,
         # Batch statistics of a single image are of no use to batch normalisation.
         drop_last=len(train) % config.batch_size == 1 and len(train) > 1,
     )
-    val_loader = DataLoader(val, batch_size=config.batch_size, num_workers=config.workers)
+    val_loader = make_loader(
+        val,
+        None,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        workers=workers,
+        pin_memory=gpu,
+    )
     weights = class_weights(train.labels, task, model_outputs(model), config.class_weights)
     lightning_task = ClassificationTask(model, config, task, weights, len(loader) * config.epochs)
     model.to(memory_format=torch.channels_last)
@@ -153,6 +167,68 @@ def fit(
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Fitted(
         model.eval(), tuple(history.rows), int(state["epoch"]) + 1, str(precision), device
+    )
+
+
+def choose_workers(device: str, decoded: int) -> int:
+    """Choose the number of worker processes.
+
+    A GPU waits for what the processor prepares, so that it gets a worker per core, up to eight. On
+    the processor alone two workers overlap what must be decoded, and images that are prepared
+    already need none: training takes every core there is.
+
+    Args:
+        device: "cpu" or "cuda".
+        decoded: Images that have to be decoded in every epoch.
+
+    Returns:
+        The number; 0 prepares images in the training process.
+    """
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    if device == "cuda":
+        return min(8, cores)
+    return min(2, cores) if decoded else 0
+
+
+def make_loader(
+    data: ImageDataset,
+    sampler: EpochSampler | None,
+    *,
+    batch_size: int,
+    seed: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+    drop_last: bool = False,
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Load batches; the number of workers changes none of their numbers.
+
+    Args:
+        data: The images.
+        sampler: Their order; None for the table's.
+        batch_size: Images per batch.
+        seed: The run's seed.
+        workers: Processes that prepare images.
+        pin_memory: Copy batches to memory that a GPU reads from directly.
+        drop_last: Leave out a last batch that is smaller.
+
+    Returns:
+        A loader of images (B, C, H, W) and their labels.
+    """
+    images = Unnormalised(data)
+    return DataLoader(
+        images,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=images.collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=partial(seed_worker, seed=seed),
+        generator=torch.Generator().manual_seed(derive(seed, WORKER)),
+        pin_memory=pin_memory,
+        drop_last=drop_last,
     )
 
 

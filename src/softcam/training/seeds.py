@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import random
 
-ORDER, SAMPLE, STEP = 1, 2, 3
-"""What a stream is for: the order of an epoch, one image's augmentation, one step's dropout."""
+import numpy as np
+import torch
+
+ORDER, SAMPLE, STEP, WORKER = 1, 2, 3, 4
+"""What a stream is for: the order of an epoch, one image's augmentation, one step's dropout, and a
+worker process's own generators, which nothing here draws from but a library might."""
 
 
 def derive(seed: int, *place: int) -> int:
@@ -20,3 +24,16 @@ def derive(seed: int, *place: int) -> int:
     """
     words = np.random.SeedSequence([seed, *place]).generate_state(2, np.uint32)
     return (int(words[0]) << 31) ^ int(words[1])
+
+
+def seed_worker(worker: int, *, seed: int) -> None:
+    """Seed the generators of Python, numpy and torch in a worker process.
+
+    Args:
+        worker: The worker's number.
+        seed: The run's seed.
+    """
+    own = derive(seed, WORKER, worker)
+    random.seed(own)
+    np.random.seed(own % 2**32)
+    torch.manual_seed(own)

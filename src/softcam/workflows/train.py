@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softcam.conversion.black_box import BlackBox
+from softcam.data.cache import PreparedCache
 from softcam.data.records import Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
@@ -160,6 +161,7 @@ class _Data:
     ) -> tuple[ImageDataset, ImageDataset]:
         preprocessing = preprocessing_for(settings)
         room = int(settings.cache_gb * 2**30)
+        cache = PreparedCache(settings.cache, preprocessing) if settings.cache else None
         with image_progress("reading training images", shown=show_progress) as told:
             train = ImageDataset(
                 self.train,
@@ -167,11 +169,26 @@ class _Data:
                 augment=Augment(settings.augment),
                 seed=settings.seed,
                 cache_bytes=room,
+                cache=cache,
                 progress=told,
             )
         with image_progress("reading validation images", shown=show_progress) as told:
             val = ImageDataset(
-                self.val, preprocessing, cache_bytes=max(0, room - train.nbytes), progress=told
+                self.val,
+                preprocessing,
+                cache_bytes=max(0, room - train.nbytes),
+                cache=cache,
+                progress=told,
+            )
+        again = train.decoded_each_epoch + val.decoded_each_epoch
+        if again:
+            _LOG.info(
+                "%s: %d of %d images do not fit into %g GiB of memory and are decoded in every "
+                "epoch; --cache FOLDER keeps them on disk",
+                settings.table,
+                again,
+                len(train) + len(val),
+                settings.cache_gb,
             )
         return train, val
 

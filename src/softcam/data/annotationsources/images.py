@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from softcam.data.imagefolder import SUFFIXES, ImageFolder
@@ -21,20 +22,31 @@ class Images:
 
     def __init__(self, folder: ImageFolder, records: Sequence[Record]) -> None:
         self.folder = folder
-        self.paths = {record.name: record.image for record in records}
+        self._records = {record.name: record for record in records}
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._by_key: dict[str, set[str]] = {}
-        for name in self.paths:
+
+    @cached_property
+    def _by_key(self) -> dict[str, set[str]]:
+        keyed: dict[str, set[str]] = {}
+        for name in self._records:
             for key in (name, stem(name)):
-                self._by_key.setdefault(key, set()).add(name)
+                keyed.setdefault(key, set()).add(name)
+        return keyed
 
     def __contains__(self, name: str) -> bool:
-        return name in self.paths
+        return name in self._records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def path_of(self, name: str) -> Path:
+        """Where an image lies, with its frame."""
+        return self._records[name].image
 
     def size_of(self, name: str) -> tuple[int, int]:
         """(height, width) of an image as displayed."""
         if name not in self._sizes:
-            self._sizes[name] = image_size(self.paths[name])
+            self._sizes[name] = image_size(self._records[name].image)
         return self._sizes[name]
 
     def called(self, key: str) -> set[str]:

@@ -39,7 +39,7 @@ def read_rsna(path: Path, images: Images, found: Found) -> None:
         if column not in file.columns:
             raise InputError(f"{path} has no column {column!r}; it needs {', '.join(_COLUMNS)}.")
     by_stem = defaultdict(list)
-    for name in images.paths:
+    for name in images:
         by_stem[PurePosixPath(name).stem].append(name)
     problems = Problems(str(path))
     boxes: Regions = {}

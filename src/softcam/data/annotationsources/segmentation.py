@@ -73,8 +73,8 @@ class _Sources:
     def __init__(self, images: Images) -> None:
         self._by_uid: dict[str, list[tuple[str, int | None, int]]] = {}
         headers: dict[Path, DicomHeader | None] = {}
-        for name, path in images.paths.items():
-            file, frame = split_frame(path)
+        for name in images:
+            file, frame = split_frame(images.path_of(name))
             if file not in headers:
                 headers[file] = _header(file)
             header = headers[file]

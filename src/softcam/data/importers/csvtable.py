@@ -59,7 +59,7 @@ def plan(root: Path, task: str, *, masks: Path | None = None) -> Plan:
     raw = [
         RawRow(
             row=row.line,
-            where=f"{path.name} row {row.line}",
+            named=f"{path.name} row {row.line}",
             image=row.cells[columns["image"]],
             label=None if flags else row.cells[columns["label"]],
             flags=tuple(row.cells[name] for name in flags),
