@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import softcam.workflows.benchmark.benchmark as workflow
+import softcam.workflows.benchmark.bench as workflow
 from softcam.conversion.load import load
 from softcam.evidence.info import Task
 from softcam.workflows.benchmark.maps import MapStore
