@@ -369,3 +369,54 @@ def test_published_splits_decide(softcam, tmp_path):
     assert "the splits are those of the tables given with --splits" in card["notes"]
     (tables / "val.csv").write_text("filename\n")
     assert "other settings" in softcam("import", "oct2017", source, tmp_path / "out", *flags).err
+
+
+def leaking(folder: Path) -> Path:
+    """A table whose sick images are wider than the others, one of them also in another split."""
+    generator = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(24):
+        sick, split = number % 2, ("train", "val", "test")[number // 8]
+        picture = generator.integers(0, 255, (40, 60 if sick else 40), dtype=np.uint8)
+        if number == 9:  # in val; number 1 is in train
+            picture = np.asarray(Image.open(folder / "images" / "1.png"))
+        Image.fromarray(picture).save(folder / "images" / f"{number}.png")
+        rows.append((f"{number}.png", ("well", "sick")[sick], split, f"p{number}"))
+    with (folder / "table.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("image", "label", "split", "patient"), *rows])
+    return folder
+
+
+def test_leaks_and_hints_of_the_originals_are_in_the_card(softcam, tmp_path):
+    source, out = leaking(tmp_path / "source"), tmp_path / "out"
+    done = softcam("import", "csv", source, out, "--size", "32")
+    assert done.code == 0, done.err
+    kinds = {found["kind"] for found in json.loads((out / "datacard.json").read_text())["quality"]}
+    assert "file_across_splits" in kinds
+    # All imported images are 32 x 32: what told the label was the originals' size.
+    assert "hint_size" in kinds
+    text = (out / "datacard.md").read_text()
+    assert "## Leaks, conflicts and hints" in text
+    assert "9.png" in text
+    assert "leak:" in done.out
+    sums = dict(
+        line.split("  ")[::-1]
+        for line in (out / "checksums.sha256").read_text().split("\n")
+        if line
+    )
+    for name in ("datacard.json", "datacard.md"):
+        assert sums[name] == hashlib.sha256((out / name).read_bytes()).hexdigest()
+    before = contents(out)
+    assert softcam("import", "csv", source, out, "--size", "32").code == 0
+    assert contents(out) == before
+
+
+def test_a_strict_import_refuses_a_leak_and_no_check_leaves_it_out(softcam, tmp_path):
+    source = leaking(tmp_path / "source")
+    strict = softcam("import", "csv", source, tmp_path / "strict", "--size", "32", "--strict")
+    assert strict.code == 2
+    assert "leak" in strict.err
+    plain = softcam("import", "csv", source, tmp_path / "plain", "--size", "32", "--no-check")
+    assert plain.code == 0
+    assert "quality" not in json.loads((tmp_path / "plain" / "datacard.json").read_text())
