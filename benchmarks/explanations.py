@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from rich.console import Console
 
@@ -33,13 +34,16 @@ from softcam.data.phantom import write
 from softcam.evaluation.explanations.measures import MEASURE
 from softcam.evaluation.explanations.paired import Compared, compare
 from softcam.evaluation.explanations.result import ExplanationBenchmark, Method
+from softcam.evaluation.localisation import activation_precision
 from softcam.evidence.model import SoftCAM
 from softcam.report.explanations.write import write_benchmark
 from softcam.training.config import make_config
 from softcam.training.run import Run
 from softcam.workflows.benchmark.benchmark import benchmark
+from softcam.workflows.benchmark.choose import case_batches, choose
 from softcam.workflows.benchmark.settings import BenchmarkSettings
-from softcam.workflows.models import load_run
+from softcam.workflows.evaluate import read_for
+from softcam.workflows.models import load_run, preprocessing_of
 from softcam.workflows.train import train
 
 SHOWN = ("activation_precision", "pointing_game", "deletion_auc")
@@ -156,6 +160,31 @@ def explained(plan: Plan, seed: int, args: argparse.Namespace) -> ExplanationBen
     return found
 
 
+def ceilings(plan: Plan, args: argparse.Namespace) -> list[str]:
+    """What a map of some cells scores that knows how much lesion each holds."""
+    table, spec = table_of(plan, args)
+    model = load_run(args.out / plan.name / f"seed{args.seeds[0]}" / f"stage{plan.stage}")
+    part = read_for(model.info, table, dataset=spec).subset("test")
+    chosen = choose(part, model.info, limit=args.limit, seed=0)
+    sides = [14, 7] if plan.name == "fundus" else [16, 4]
+    found: dict[int, list[torch.Tensor]] = {side: [] for side in sides}
+    rules = preprocessing_of(model)
+    for batch in case_batches(chosen, rules, batch_size=16, title="", show_progress=False):
+        rows = np.flatnonzero(batch.lesions.any(axis=(1, 2)))
+        if not rows.size:
+            continue
+        masks = torch.from_numpy(batch.lesions[rows])
+        for side in sides:
+            cells = torch.nn.functional.adaptive_avg_pool2d(masks.float()[:, None], side)[:, 0]
+            full = batch.geometries[0].map_to_input(cells.numpy(), interpolation="bicubic")
+            found[side].append(activation_precision(torch.from_numpy(full), masks))
+    return [
+        f"{side} x {side} cells that hold the lesions' own coverage: "
+        f"{float(torch.cat(values).nanmean()):.2f}"
+        for side, values in found.items()
+    ]
+
+
 def pooled(results: list[ExplanationBenchmark], key: str) -> tuple[Compared, list[Method]]:
     """Average each case over the seeds, then compare the methods, the best recipe first."""
     methods = [row.method for row in results[0].rows]
@@ -168,7 +197,7 @@ def pooled(results: list[ExplanationBenchmark], key: str) -> tuple[Compared, lis
     return compare(mean, patients, higher_is_better=better), methods
 
 
-def report(plan: Plan, results: list[ExplanationBenchmark]) -> str:
+def report(plan: Plan, results: list[ExplanationBenchmark], args: argparse.Namespace) -> str:
     """Write the section of one data set."""
     keys = [key for key in (*SHOWN, *MORE) if all(key in result.values for result in results)]
     tables = {key: pooled(results, key) for key in keys}
@@ -189,6 +218,7 @@ def report(plan: Plan, results: list[ExplanationBenchmark]) -> str:
             if other.subject == answer.subject
         ]
         lines.append(f"- AUC of {answer.subject}: {', '.join(f'{auc:.3f}' for auc in aucs)}")
+    lines += ["", f"Activation precision that cells allow: {'; '.join(ceilings(plan, args))}."]
     head = ["Map", *(MEASURE[key].label + _arrow(key) for key in keys)]
     lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for column, method in enumerate(methods):
@@ -225,7 +255,7 @@ def main() -> None:
         for seed in args.seeds:
             console.print(f"{plan.name}, seed {seed}")
             results.append(explained(plan, seed, args))
-        text = report(plan, results)
+        text = report(plan, results, args)
         (args.out / f"{plan.name}.md").write_text(text)
         conclusions = {f"seed {s}": r.conclusions for s, r in zip(args.seeds, results, strict=True)}
         (args.out / f"{plan.name}.json").write_text(json.dumps(conclusions, indent=2) + "\n")
