@@ -133,7 +133,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "randomised_similarity", "Similarity, random weights", "consistency", False,
-        "rank correlation with the map of the same model with random weights",
+        "rank correlation of magnitudes with the map of the same model, its weights permuted",
     ),
 )  # fmt: skip
 """All measures, in the order in which they are shown."""

@@ -100,12 +100,14 @@ class Probes:
 
 
 def randomised(model: SoftCAM | BlackBox, name: str, *, seed: int) -> Subject:
-    """Give a model that has learned nothing: the same architecture with all weights drawn anew.
+    """Give a model that has lost what it learned: the values of each parameter are permuted.
+
+    Permuting keeps their scale; deep models that are drawn anew fade to constant maps in eval mode.
 
     Args:
         model: The trained model; it stays as it is.
         name: What the subject is called.
-        seed: Seed of the weights.
+        seed: Seed of the permutations.
 
     Returns:
         The randomised model as a subject.
@@ -181,7 +183,7 @@ def probe(
         curve = road(
             subject.classifier,
             on_device,
-            full,
+            full.to(on_device.device),
             first=first,  # type: ignore[arg-type]
             fractions=_REMOVED,
             seed=seed,
@@ -198,7 +200,7 @@ def probe(
         drops[asked] = logit_agreement(
             _contrasted(subject) if contrast else subject.classifier,
             on_device,
-            full,
+            full.to(on_device.device),
             classes,
             patch=side,
             baseline=baseline,
