@@ -101,12 +101,13 @@ def test_grad_cam_of_a_pool_then_linear_twin_points_where_its_evidence_does():
 
     from softcam.conversion.black_box import BlackBox
     from softcam.conversion.convert import convert
-    from softcam.explanation.attribution import grad_cam
+    from softcam.explanation.attributions.subject import subject_of
+    from softcam.workflows.localise import grad_cam_of
 
     model = create_model("resnet18", num_classes=2).eval()
     twin = BlackBox(model, info=ModelInfo(kind="black_box"))
     images = torch.randn(2, 3, 64, 64)
-    attribution = grad_cam(twin, twin.feature_layer, images, [1, 0])
+    attribution = grad_cam_of(subject_of(twin), images.numpy(), [1, 0])
     softcam = convert(model)
     with torch.no_grad():
         evidence = softcam(images).evidence.numpy()
@@ -115,3 +116,20 @@ def test_grad_cam_of_a_pool_then_linear_twin_points_where_its_evidence_does():
     for row, target in enumerate((1, 0)):
         expected = (evidence[row, target] - bias[target]) / evidence[row, target].size
         assert np.allclose(attribution[row], expected, atol=1e-5)
+
+
+def test_a_twin_that_computes_channels_last_has_a_grad_cam_too():
+    from timm import create_model
+
+    from softcam.conversion.black_box import BlackBox
+    from softcam.explanation.attributions.subject import subject_of
+    from softcam.workflows.localise import grad_cam_of
+
+    model = create_model("swin_tiny_patch4_window7_224", num_classes=2).eval()
+    twin = BlackBox(model, info=ModelInfo(kind="black_box"))
+    images = torch.randn(1, 3, 224, 224)
+    attribution = grad_cam_of(subject_of(twin), images.numpy(), [1])
+    with torch.no_grad():  # (N, h, w, C) behind the last norm; the head is a mean and linear
+        features = model.forward_features(images)
+        expected = (features[0] @ model.head.fc.weight[1]) / 49
+    assert np.allclose(attribution[0], expected.numpy(), atol=1e-5)

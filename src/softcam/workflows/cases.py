@@ -11,14 +11,14 @@ from softcam.conversion.black_box import BlackBox
 from softcam.data.readers import read_record
 from softcam.data.records import Record, Table
 from softcam.evidence.model import SoftCAM
-from softcam.explanation.attribution import grad_cam
+from softcam.explanation.attributions.subject import Subject, subject_of
 from softcam.report.cases import Case, choose_cases
 from softcam.report.content import CaseFigure, CaseSection
 from softcam.report.gallery import MapPanel, draw_case
 from softcam.workflows.describe import names_of, probability_of_call
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.inference import run_batch, task_of
-from softcam.workflows.localise import findings_for, map_of_class
+from softcam.workflows.localise import findings_for, grad_cam_of, map_of_class
 from softcam.workflows.models import preprocessing_of
 
 
@@ -42,6 +42,8 @@ def draw_cases(
     """
     answers = assessment.predictions
     info = answers.info
+    box = twin if twin is not None else model if isinstance(model, BlackBox) else None
+    subject = None if box is None else subject_of(box)
     groups = choose_cases(
         answers.probabilities,
         assessment.table.labels(),
@@ -56,14 +58,14 @@ def draw_cases(
         CaseSection(
             group.title,
             group.rule,
-            [_draw(model, assessment, case, twin) for case in group.cases],
+            [_draw(model, assessment, case, subject) for case in group.cases],
         )
         for group in groups
     ]
 
 
 def _draw(
-    model: SoftCAM | BlackBox, assessment: Assessment, case: Case, twin: BlackBox | None
+    model: SoftCAM | BlackBox, assessment: Assessment, case: Case, subject: Subject | None
 ) -> CaseFigure:
     table, answers = assessment.table, assessment.predictions
     record = table.records[case.index]
@@ -83,9 +85,8 @@ def _draw(
             panels.append(MapPanel(title, sample.geometry.map_to_file(values, outside=np.nan)))
         height, width = evidence.shape[2:]
         caption = f"Evidence of {height} × {width} cells, each drawn as it is."
-    box = twin if twin is not None else model if isinstance(model, BlackBox) else None
-    if box is not None:
-        attribution = grad_cam(box, box.feature_layer, batch, [case.class_index])[0]
+    if subject is not None:
+        attribution = grad_cam_of(subject, batch, [case.class_index])[0]
         panels.append(
             MapPanel(
                 f"Grad-CAM for {name} (black box)",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from softcam.conversion.black_box import BlackBox
 from softcam.data.geometry import Geometry
@@ -17,7 +19,8 @@ from softcam.evaluation.result import LocalisationRow
 from softcam.evaluation.scoring import measure, summarise, uniform_values
 from softcam.evidence.decision import contrast
 from softcam.evidence.info import ModelInfo, Task
-from softcam.explanation.attribution import grad_cam
+from softcam.explanation.attributions.class_activation import GRAD_CAM as GRAD_CAM_MAPS
+from softcam.explanation.attributions.subject import Subject, subject_of
 
 MapKind = Literal["own", "contrast", "-"]
 
@@ -105,6 +108,32 @@ def map_of_class(
     return np.asarray((contrast(evidence, task) if against else evidence)[class_index])
 
 
+def grad_cam_of(
+    subject: Subject,
+    pixels: npt.NDArray[np.float32],
+    targets: npt.ArrayLike,
+    *,
+    contrast: bool = False,
+) -> npt.NDArray[np.float32]:
+    """Explain images by Grad-CAM, signed, each for one class.
+
+    Args:
+        subject: The classifier, from `subject_of`.
+        pixels: Normalised input (B, C, H, W).
+        targets: Class index of each image, shape (B,).
+        contrast: Explain the contrast to the other classes.
+
+    Returns:
+        Maps of shape (B, h, w).
+
+    Raises:
+        InputError: If the model has no last feature map.
+    """
+    classes = torch.as_tensor(np.asarray(targets, dtype=np.int64))[:, None]
+    maps = GRAD_CAM_MAPS(subject, torch.from_numpy(pixels), classes, contrast=contrast)
+    return np.asarray(maps[:, 0].cpu().numpy())
+
+
 @dataclass
 class Localiser:
     """Scores maps as the images go by, so that memory does not grow with maps.
@@ -124,6 +153,13 @@ class Localiser:
         default_factory=dict
     )
     _patients: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _subject(self) -> Subject:
+        """The twin as Grad-CAM takes it, converted once."""
+        if self.twin is None:
+            raise ValueError("There is no twin to explain.")
+        return subject_of(self.twin)
 
     def add(
         self,
@@ -162,12 +198,8 @@ class Localiser:
                 self._score((SOFTCAM, kind), maps, rows, geometries, masks)
         if self.twin is not None:
             for kind in kinds:
-                attributions = grad_cam(
-                    self.twin,
-                    self.twin.feature_layer,
-                    pixels[rows],
-                    targets,
-                    contrast=kind == "contrast",
+                attributions = grad_cam_of(
+                    self._subject, pixels[rows], targets, contrast=kind == "contrast"
                 )
                 self._score((GRAD_CAM, kind), list(attributions), rows, geometries, masks)
         self._values.setdefault((UNIFORM, "-"), []).append(uniform_values(masks))
