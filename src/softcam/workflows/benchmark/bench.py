@@ -71,6 +71,25 @@ class Column:
         native = self.attribution.name == "evidence" and not self.contrast
         return Asked(self.subject, self.attribution.signed, native)
 
+    def maps(
+        self, store: MapStore, batch: CaseBatch, *, timed: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """Give the maps of a batch, (B, h, w), at the method's own resolution."""
+        return store.maps(
+            self.attribution,
+            self.subject,
+            batch.pixels,
+            batch.classes,
+            contrast=self.contrast,
+            timed=timed,
+        )
+
+    def keys(self, store: MapStore, images: CaseBatch | Probes) -> list[str]:
+        """Identify the maps of some images by all that they depend on."""
+        return store.keys(
+            self.attribution, self.subject, images.pixels, images.classes, contrast=self.contrast
+        )
+
 
 def _decision(subject: Subject) -> str:
     """What turns a subject's logits into answers: other settings give other values."""
@@ -152,14 +171,7 @@ class Bench:
                 firsts: dict[str, npt.NDArray[np.float32]] = {}
                 curves: Known = {}
                 for column in columns:
-                    maps = self.store.maps(
-                        column.attribution,
-                        column.subject,
-                        batch.pixels,
-                        batch.classes,
-                        contrast=column.contrast,
-                        timed=True,
-                    )
+                    maps = column.maps(self.store, batch, timed=True)
                     for name, values in self._measured(column, maps, batch, curves).items():
                         column.values[name][batch.rows] = values
                     done += len(batch.rows)
@@ -179,13 +191,7 @@ class Bench:
         arrays, asked = self.store.arrays, column.asked
         how = f"{_VERSION} {self.settings.counts()} {self.settings.baselines} {self.mean} {sizes}"
         how += f" {asked.native} {asked.signed} {_decision(column.subject)}"
-        own = self.store.keys(
-            column.attribution,
-            column.subject,
-            batch.pixels,
-            batch.classes,
-            contrast=column.contrast,
-        )
+        own = column.keys(self.store, batch)
         marks = batch.marks()
         keys = [
             digest_of(
@@ -253,13 +259,7 @@ class Bench:
     def _probed(self, column: Column, blank: Subject, probes: Probes, drops: Drops) -> Floats:
         baseline: Baseline = self.baselines[self.settings.baselines[0]]
         how = f"{_VERSION} probes {self.settings.seed} {self.settings.baselines[0]} {self.mean}"
-        own = self.store.keys(
-            column.attribution,
-            column.subject,
-            probes.pixels,
-            probes.classes,
-            contrast=column.contrast,
-        )
+        own = column.keys(self.store, probes)
         key = digest_of(
             f"{how} {_decision(column.subject)} {self.preprocessing.to_dict()}",
             *own,
@@ -346,11 +346,5 @@ class Bench:
 
     def on_input(self, column: Column, batch: CaseBatch) -> npt.NDArray[np.float32]:
         """Give a method's maps on the input grid, shape (B, H, W)."""
-        maps = self.store.maps(
-            column.attribution,
-            column.subject,
-            batch.pixels,
-            batch.classes,
-            contrast=column.contrast,
-        )
+        maps = column.maps(self.store, batch)
         return batch.geometries[0].map_to_input(maps, interpolation="bicubic")
