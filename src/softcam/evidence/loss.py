@@ -77,4 +77,4 @@ def loss(
         ValueError: If the target's shape does not fit the logits.
     """
     value = classification_loss(output.logits, target, weight)
-    return value if penalty is None else value + penalty(output.evidence)
+    return value if penalty is None else value + penalty(output.evidence, target)
