@@ -36,6 +36,8 @@ def test_an_interrupted_run_resumes_to_the_same_weights(how, dots, softcam, tmp_
     whole = tmp_path / "whole"
     arguments = ("train", dots, *SLOW, "--augment", "fundus", "--drop-rate", "0.2")
     arguments = (*arguments, "--batch-size", "2")
+    arguments = (*arguments, "--mosaic", "2", "--mosaic", "4", "--l1", "0.1")
+    arguments = (*arguments, "--penalty-warmup", "0.8", "--consistency", "0.1")
     result = softcam(*arguments, "--out", whole)
     assert result.code == 0, result.err
 

@@ -9,6 +9,15 @@ import softcam as package
 from softcam.training.run import Run
 from tests.system.conftest import FAST
 
+MOSAICS = (
+    *("--mosaic", "2", "--mosaic", "4", "--mosaic-share", "0.9", "--precision", "bf16"),
+    *("--l1", "0.1", "--penalty-classes", "dotted", "--penalty-form", "sum"),
+)
+CONSISTENT = (
+    *("--consistency", "0.1", "--consistency-share", "1", "--total-variation", "0.1"),
+    *("--l2", "0.1", "--penalty-on", "contrast", "--penalty-warmup", "0.5"),
+)
+
 
 def test_a_run_folder_holds_what_it_promises(trained):
     _, run = trained
@@ -110,6 +119,8 @@ def test_class_folders_train_without_a_table(dots, softcam, tmp_path):
         ("--l1", "0.1", "--l2", "0.1", "--drop-rate", "0.2", "--patience", "1"),
         ("--precision", "bf16", "--augment", "fundus", "--cache-gb", "0", "--workers", "1"),
         ("--black-box",),
+        MOSAICS,
+        CONSISTENT,
     ],
 )
 def test_every_kind_of_run_finishes(dots, softcam, tmp_path, extra):
@@ -118,6 +129,37 @@ def test_every_kind_of_run_finishes(dots, softcam, tmp_path, extra):
     assert result.code == 0, result.err
     assert Run(run).finished
     assert softcam("evaluate", run, dots).code == 0
+
+
+def test_the_twin_of_a_run_with_mosaics_trains_plain_and_says_so(dots, softcam, tmp_path, caplog):
+    run = tmp_path / "run"
+    shaped = ("--mosaic", "2", "--mosaic-share", "1", "--l1", "0.1")
+    with caplog.at_level("INFO", logger="softcam"):
+        result = softcam("train", dots, "--out", run, *FAST, *shaped, "--with-twin")
+    assert result.code == 0, result.err
+    assert "twin trains without mosaics" in caplog.text
+    assert Run(run).config().mosaic == (2,)
+    assert Run(run / "twin").config().mosaic == ()
+    assert Run(run / "twin").finished
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--penalty-classes", "spotted"), "no map of 'spotted'; the maps are of plain, dotted"),
+        (("--mosaic", "2", "--black-box"), "a black box has no maps and so no mosaics"),
+        (("--mosaic", "2", "--model", "mobilenetv3_small_050"), "has a gated head"),
+        (("--mosaic", "4", "--model", "resnet10t"), "need maps of at least 4 x 4 cells"),
+    ],
+)
+def test_shaping_that_cannot_be_is_refused_and_leaves_nothing(
+    dots, softcam, tmp_path, extra, message
+):
+    flags = ("--size", "64", "--epochs", "1")
+    result = softcam("train", dots, "--out", tmp_path / "run", *flags, *extra)
+    assert result.code == 2
+    assert message in " ".join(result.err.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_multilabel_tables_with_unknown_labels_train(dots, softcam, tmp_path):

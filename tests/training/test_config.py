@@ -40,6 +40,18 @@ def test_one_stage_may_be_given_as_a_number():
         ({"seed": -1}, "train: seed: "),
         ({"weights": "w", "pretrained": True}, "give either pretrained or weights, not both"),
         ({"black_box": True, "with_twin": True}, "a black box has no twin"),
+        ({"black_box": True, "mosaic": 2}, "a black box has no maps and so no mosaics"),
+        ({"mosaic": [1]}, "train: mosaic.0: "),
+        ({"mosaic": [2, 2]}, "train: mosaic: give each only once"),
+        ({"mosaic_share": 0}, "train: mosaic_share: "),
+        ({"penalty_form": "median"}, "train: penalty_form: "),
+        ({"penalty_on": "both"}, "train: penalty_on: "),
+        ({"penalty_classes": []}, "train: penalty_classes: give one of all, target, not_target"),
+        ({"penalty_classes": ["all", "a"]}, "train: penalty_classes: give one of all, target"),
+        ({"penalty_classes": ["a", "a"]}, "train: penalty_classes: give each only once"),
+        ({"penalty_warmup": 1.5}, "train: penalty_warmup: "),
+        ({"total_variation": float("inf")}, "train: total_variation: "),
+        ({"consistency": -1}, "train: consistency: "),
     ],
 )
 def test_a_wrong_setting_is_named(values, message):
@@ -82,6 +94,29 @@ def test_defaults_follow_the_optimizer():
     sgd = make_config({**BASE, "optimizer": "sgd"})
     assert (sgd.learning_rate(), sgd.decay(), sgd.floor()) == (1e-3, 5e-4, 1e-4)
     assert make_config({**BASE, "optimizer": "sgd", "weight_decay": 0}).decay() == 0
+
+
+def test_one_scale_and_one_class_may_be_given_alone():
+    config = make_config({**BASE, "mosaic": 2, "penalty_classes": "target"})
+    assert (config.mosaic, config.penalty_classes) == ((2,), ("target",))
+
+
+def test_the_twin_has_maps_of_no_shape():
+    given = {
+        "l2": 0.1,
+        "penalty_form": "sum",
+        "penalty_on": "contrast",
+        "penalty_classes": ("a", "b"),
+        "penalty_warmup": 0.3,
+        "total_variation": 0.2,
+        "consistency": 0.4,
+        "consistency_share": 0.5,
+        "mosaic": (2, 4),
+        "mosaic_share": 0.9,
+    }
+    twin = make_config({**BASE, **given, "with_twin": True}).for_twin()
+    assert twin == make_config({**BASE, "with_twin": True}).for_twin()
+    assert make_config(twin.model_dump()) == twin
 
 
 def test_the_twin_has_the_same_budget_and_the_stock_model():

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from softcam.training.config import make_config
-from softcam.training.schedule import cosine_with_floor, make_optimizer
+from softcam.training.schedule import cosine_with_floor, make_optimizer, rising
 
 
 def test_the_rate_rises_then_follows_the_cosine_and_stops_at_the_floor():
@@ -39,3 +39,13 @@ def test_frozen_parameters_are_left_out():
     optimizer = make_optimizer(model, make_config({"table": "t", "out": "o"}))
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["params"] == [model.weight]
+
+
+def test_a_rise_is_linear_from_zero_over_its_share_of_the_steps():
+    assert [rising(step, 10, 0.4) for step in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rising(0, 10, 1.0) == 0
+    assert rising(9, 10, 1.0) == 0.9
+
+
+def test_no_share_gives_all_from_the_start():
+    assert rising(0, 10, 0.0) == 1

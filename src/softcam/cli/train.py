@@ -52,6 +52,33 @@ def train(
     ] = None,
     l1: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean |A|.")] = None,
     l2: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean A^2.")] = None,
+    penalty_form: Annotated[
+        str | None, typer.Option(help="mean over elements, or the paper's sum or norm.")
+    ] = None,
+    penalty_on: Annotated[str | None, typer.Option(help="own or contrast maps.")] = None,
+    penalty_classes: Annotated[
+        list[str] | None,
+        typer.Option(help="all, target, not_target, or a class name; repeat for several."),
+    ] = None,
+    penalty_warmup: Annotated[
+        float | None, typer.Option(help="Share of steps over which the penalty rises.")
+    ] = None,
+    total_variation: Annotated[
+        float | None, typer.Option(help="Weight of steps between neighbouring cells.")
+    ] = None,
+    consistency: Annotated[
+        float | None, typer.Option(help="Weight of maps of mirrored images being mirrored maps.")
+    ] = None,
+    consistency_share: Annotated[
+        float | None, typer.Option(help="Share of batches for that. Default 0.25.")
+    ] = None,
+    mosaic: Annotated[
+        list[int] | None,
+        typer.Option(help="Train on mosaics of N x N reduced images; repeat to mix scales."),
+    ] = None,
+    mosaic_share: Annotated[
+        float | None, typer.Option(help="Share of batches that become mosaics. Default 0.5.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,

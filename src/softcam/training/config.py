@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
@@ -11,6 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from softcam.errors import InputError
 from softcam.training.augment import Augmentation
+
+_Item = TypeVar("_Item")
+
+PENALTY_CLASSES = ("all", "target", "not_target")
+"""What `penalty_classes` takes beside names of classes."""
 
 Size = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
 
@@ -41,6 +46,18 @@ class TrainConfig(BaseModel):
         augment: Recipe of random changes: none, light, fundus, oct or chest.
         l1: ElasticNet weight of the mean absolute evidence.
         l2: ElasticNet weight of the mean squared evidence.
+        penalty_form: "mean" over elements, the paper's "sum" over an image, or "norm" with the
+            Euclidean norm in place of the sum of squares.
+        penalty_on: "own" maps, or the "contrast" of each with the mean of the others.
+        penalty_classes: Whose maps are penalised: "all", "target" (the image's own classes),
+            "not_target" (the others), or names of classes.
+        penalty_warmup: Share of the steps over which all shaping of maps rises from zero.
+        total_variation: Weight of the mean step between neighbouring cells.
+        consistency: Weight of the mean squared difference between the maps of mirrored images and
+            the mirrored maps.
+        consistency_share: Share of the batches for which that is looked at, a second pass each.
+        mosaic: Scales n: batches become mosaics of n x n images, each reduced by n; empty for none.
+        mosaic_share: Share of the batches that do.
         epochs: Passes over the training images.
         batch_size: Images per step.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
@@ -83,6 +100,15 @@ class TrainConfig(BaseModel):
     augment: Augmentation = "light"
     l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    penalty_form: Literal["mean", "sum", "norm"] = "mean"
+    penalty_on: Literal["own", "contrast"] = "own"
+    penalty_classes: tuple[str, ...] = ("all",)
+    penalty_warmup: float = Field(default=0.0, ge=0, le=1)
+    total_variation: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    consistency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    consistency_share: float = Field(default=0.25, gt=0, le=1)
+    mosaic: tuple[Annotated[int, Field(ge=2, le=8)], ...] = ()
+    mosaic_share: float = Field(default=0.5, gt=0, le=1)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=16, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -109,10 +135,27 @@ class TrainConfig(BaseModel):
             value = value.lower().split("x")
         return (value, value) if isinstance(value, int | str) else value
 
-    @field_validator("stages", mode="before")
+    @field_validator("stages", "mosaic", mode="before")
     @classmethod
-    def _one_stage(cls, value: Any) -> Any:
+    def _one_number(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
+
+    @field_validator("penalty_classes", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("penalty_classes")
+    @classmethod
+    def _alone(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or (len(value) > 1 and set(value) & set(PENALTY_CLASSES)):
+            raise ValueError(f"give one of {', '.join(PENALTY_CLASSES)}, or names of classes")
+        return _different(value)
+
+    @field_validator("mosaic")
+    @classmethod
+    def _scales(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _different(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -120,12 +163,15 @@ class TrainConfig(BaseModel):
             raise ValueError("give either pretrained or weights, not both")
         if self.black_box and self.with_twin:
             raise ValueError("a black box has no twin; give either black_box or with_twin")
+        if self.black_box and self.mosaic:
+            raise ValueError("a black box has no maps and so no mosaics; leave mosaic out")
         return self
 
     def for_twin(self) -> TrainConfig:
         """Give the settings of the black-box twin: the same budget, the stock model, OUT/twin."""
         changes: dict[str, Any] = {"with_twin": False, "black_box": True}
         changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
+        changes |= {name: type(self).model_fields[name].default for name in SHAPING}
         return self.model_copy(update={**changes, "mode": "exact"})
 
     def learning_rate(self) -> float:
@@ -145,6 +191,26 @@ class TrainConfig(BaseModel):
     def to_yaml(self) -> str:
         """Write every setting, so that the file runs again as it stands."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+SHAPING = (
+    "penalty_form",
+    "penalty_on",
+    "penalty_classes",
+    "penalty_warmup",
+    "total_variation",
+    "consistency",
+    "consistency_share",
+    "mosaic",
+    "mosaic_share",
+)
+"""Settings that shape maps beside l1 and l2; a black box has no maps."""
+
+
+def _different(values: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("give each only once")
+    return values
 
 
 def make_config(values: dict[str, Any], *, source: str = "train") -> TrainConfig:

@@ -59,3 +59,18 @@ def cosine_with_floor(
         return max(lowest, 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
     return factor
+
+
+def rising(step: int, steps: int, share: float) -> float:
+    """Rise linearly from 0 at the first step to 1, where it stays.
+
+    Args:
+        step: Number of optimizer steps taken so far; it alone decides, so resuming is exact.
+        steps: Number of optimizer steps of the whole run.
+        share: Share of the steps over which the value rises; 0 for 1 from the start.
+
+    Returns:
+        A factor from 0 to 1.
+    """
+    length = share * steps
+    return 1.0 if step >= length else step / length

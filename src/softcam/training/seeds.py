@@ -11,6 +11,9 @@ ORDER, SAMPLE, STEP, WORKER = 1, 2, 3, 4
 """What a stream is for: the order of an epoch, one image's augmentation, one step's dropout, and a
 worker process's own generators, which nothing here draws from but a library might."""
 
+MOSAIC, FLIP = 11, 12
+"""As above: one batch's mosaics, and which way one batch is mirrored."""
+
 
 def derive(seed: int, *place: int) -> int:
     """Derive an independent seed for a place in the run.

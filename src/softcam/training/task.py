@@ -13,11 +13,11 @@ from softcam.errors import WorkError
 from softcam.evidence.info import Task
 from softcam.evidence.loss import classification_loss
 from softcam.evidence.output import Output
-from softcam.evidence.penalty import ElasticNet
 from softcam.training.config import TrainConfig
 from softcam.training.monitor import validation_auc
 from softcam.training.schedule import cosine_with_floor, make_optimizer
 from softcam.training.seeds import STEP, derive
+from softcam.training.shaping import Shaping
 
 
 class ClassificationTask(lightning.LightningModule):
@@ -45,7 +45,7 @@ class ClassificationTask(lightning.LightningModule):
         self.config = config
         self.task = task
         self.steps = steps
-        self.penalty = ElasticNet(config.l1, config.l2)
+        self.shaping = Shaping(config, model, steps)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._answers: list[tuple[Tensor, Tensor]] = []
 
@@ -63,14 +63,29 @@ class ClassificationTask(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of one batch."""
         images, target = batch
+        count = len(images)
+        mosaic = self.shaping.mosaic(count, self.current_epoch, batch_idx)
+        if mosaic is not None:
+            images, target = mosaic.images(images), mosaic.labels(target)
         logits, evidence = self(images)
+        if mosaic is not None and evidence is not None:
+            logits = mosaic.means(evidence, images.shape[2:])
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
         loss = classification_loss(logits, target, weight)
-        if evidence is not None and (self.config.l1 or self.config.l2):
-            penalty = self.penalty(evidence)
-            self.log("train_penalty", penalty, on_step=False, on_epoch=True)
-            loss = loss + penalty
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        if evidence is not None:
+            penalty = self.shaping.terms(
+                evidence,
+                target,
+                self.global_step,
+                mosaic=mosaic,
+                size=images.shape[2:],
+                mirrored=lambda axes: self(images.flip(axes))[1],
+                place=(self.current_epoch, batch_idx),
+            )
+            if penalty is not None:
+                self.log("train_penalty", penalty, on_step=False, on_epoch=True, batch_size=count)
+                loss = loss + penalty
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=count)
         return loss
 
     def on_validation_epoch_start(self) -> None:

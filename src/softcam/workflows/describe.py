@@ -11,6 +11,7 @@ from softcam.evaluation.classification import METRIC_NAMES
 from softcam.evidence.file import library_versions
 from softcam.evidence.info import ModelInfo, Task
 from softcam.report.content import DataDescription, FindingCount, SplitCount
+from softcam.training.config import SHAPING, TrainConfig
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.localise import GRAD_CAM, SOFTCAM, UNIFORM
 
@@ -26,6 +27,14 @@ _SHOWN = (
     ("augment", "Augmentation"),
     ("l1", "ElasticNet L1"),
     ("l2", "ElasticNet L2"),
+    ("penalty_form", "Penalty, form"),
+    ("penalty_on", "Penalty, maps"),
+    ("penalty_classes", "Penalty, classes"),
+    ("penalty_warmup", "Penalty, warm-up"),
+    ("total_variation", "Total variation"),
+    ("consistency", "Consistency under mirroring"),
+    ("mosaic", "Mosaics, images a side"),
+    ("mosaic_share", "Mosaics, share of batches"),
     ("optimizer", "Optimizer"),
     ("lr", "Learning rate"),
     ("weight_decay", "Weight decay"),
@@ -138,9 +147,9 @@ def describe_training(info: ModelInfo) -> dict[str, str]:
     """
     config = info.training.get("config") or {}
     shown = {
-        label: _text(config[name])
+        label: _text(config[name], " × " if name == "size" else ", ")
         for name, label in _SHOWN
-        if name in config and config[name] not in (None, [])
+        if name in config and config[name] not in (None, []) and not _as_usual(name, config[name])
     }
     if "best_epoch" in info.training:
         shown["Best epoch"] = f"{info.training['best_epoch']} of {info.training['epochs']}"
@@ -153,9 +162,15 @@ def describe_training(info: ModelInfo) -> dict[str, str]:
     return shown
 
 
-def _text(value: object) -> str:
+def _as_usual(name: str, value: object) -> bool:
+    """Tell whether a setting that few runs change is as it is without asking."""
+    given = tuple(value) if isinstance(value, list) else value
+    return name in SHAPING and bool(given == TrainConfig.model_fields[name].default)
+
+
+def _text(value: object, between: str) -> str:
     if isinstance(value, list | tuple):
-        return " × ".join(str(item) for item in value)
+        return between.join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

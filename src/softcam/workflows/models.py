@@ -18,6 +18,7 @@ from softcam.evidence.file import read_model_file
 from softcam.evidence.model import SoftCAM
 from softcam.training.config import TrainConfig
 from softcam.training.run import Run, find_model
+from softcam.training.shaping import check_mosaic, make_penalty
 
 RunLike = Run | Path | str
 
@@ -98,6 +99,7 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
         "output_stride": config.output_stride,
         **arguments,
     }
+    make_penalty(config, spec.classes, outputs)  # refuses names of classes that there are not
     torch.manual_seed(config.seed)
     model: SoftCAM | BlackBox
     if config.black_box:
@@ -105,9 +107,10 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
     else:
         model = create_model(config.model, mode=config.mode, stages=config.stages, **common)
         try:
-            model.map_size(config.size)
+            cells = model.map_size(config.size)
         except InputError as error:
             raise InputError(f"size: {config.model}: {error}") from error
+        check_mosaic(config, model.evidence_kind, cells)
     info = model.info
     info.task = spec.task
     info.classes = spec.classes

@@ -112,6 +112,8 @@ def train_and_assess(
     models = [(settings, new_model(settings, table, len(data.train)))]
     if settings.with_twin:
         other = settings.for_twin()
+        if settings.mosaic:
+            _LOG.info("the black-box twin trains without mosaics: it has no maps to shape.")
         models.append((other, new_model(other, table, len(data.train))))
     runs = []
     for which, model in models:
