@@ -74,8 +74,11 @@ def test_every_form_takes_tiles_for_images(form):
     torch.testing.assert_close(found, ElasticNet(0.1, 0.3, form)(torch.stack(tiles)))
 
 
-def test_consistency_looks_at_mirrored_batches():
-    asked = shaping(consistency=2.0, consistency_share=1.0)
+@pytest.mark.parametrize(
+    ("augment", "ways"), [("fundus", {(-1,), (-2,), (-2, -1)}), ("chest", {(-1,)})]
+)
+def test_consistency_looks_at_mirrored_batches(augment, ways):
+    asked = shaping(consistency=2.0, consistency_share=1.0, augment=augment)
     evidence, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
     target = torch.tensor([0, 1])
     seen = set()
@@ -90,7 +93,7 @@ def test_consistency_looks_at_mirrored_batches():
         (axes,) = given
         seen.add(axes)
         torch.testing.assert_close(found, 2 * flip_disagreement(evidence, other, axes))
-    assert seen == {(-1,), (-2,), (-2, -1)}
+    assert seen == ways
 
 
 def test_the_share_of_mirrored_batches_is_as_asked_and_depends_on_the_place_alone():

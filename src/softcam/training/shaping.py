@@ -56,7 +56,9 @@ class Shaping:
         generator = np.random.default_rng(derive(config.seed, FLIP, epoch, step))
         if generator.random() >= config.consistency_share:
             return ()
-        return ((-1,), (-2,), (-2, -1))[int(generator.integers(3))]
+        # Only fundus photographs are mirrored top to bottom by their augmentation.
+        ways = ((-1,), (-2,), (-2, -1)) if config.augment == "fundus" else ((-1,),)
+        return ways[int(generator.integers(len(ways)))]
 
     def terms(
         self,

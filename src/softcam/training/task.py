@@ -63,8 +63,8 @@ class ClassificationTask(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of one batch."""
         images, target = batch
-        count = len(images)
-        mosaic = self.shaping.mosaic(count, self.current_epoch, batch_idx)
+        count, place = len(images), (self.current_epoch, batch_idx)
+        mosaic = self.shaping.mosaic(count, *place)
         if mosaic is not None:
             images, target = mosaic.images(images), mosaic.labels(target)
         logits, evidence = self(images)
@@ -80,7 +80,7 @@ class ClassificationTask(lightning.LightningModule):
                 mosaic=mosaic,
                 size=images.shape[2:],
                 mirrored=lambda axes: self(images.flip(axes))[1],
-                place=(self.current_epoch, batch_idx),
+                place=place,
             )
             if penalty is not None:
                 self.log("train_penalty", penalty, on_step=False, on_epoch=True, batch_size=count)
