@@ -31,6 +31,21 @@ def train(
     stages: Annotated[
         list[int] | None, typer.Option(help="Evidence from stage 1-4; repeat to add several.")
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="dense, or focused: settings for maps that point.")
+    ] = None,
+    neck: Annotated[
+        str | None, typer.Option(help="hypercolumn joins the features of --stages.")
+    ] = None,
+    neck_width: Annotated[
+        int | None, typer.Option(help="Channels of the neck. Default 64.")
+    ] = None,
+    concentration: Annotated[
+        float | None, typer.Option(help="Sharpness of concentrated evidence; 0 for the plain mean.")
+    ] = None,
+    plain_loss: Annotated[
+        float | None, typer.Option(help="Weight of the loss on plain means beside it.")
+    ] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Local safetensors file of pretrained weights.")

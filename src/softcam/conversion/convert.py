@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,12 @@ from softcam.conversion.any_module import ModuleFamily, input_channels, spatial_
 from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.families import family_of
 from softcam.conversion.family import Family
+from softcam.conversion.form import evidence_form
+from softcam.conversion.hypercolumn import with_hypercolumn
 from softcam.conversion.recognise import recognise
 from softcam.conversion.seam import FeatureMaps
 from softcam.errors import InputError
-from softcam.evidence.info import Conversion, Mode, ModelInfo
+from softcam.evidence.info import Conversion, EvidenceForm, Mode, ModelInfo, Neck
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import Head, SoftCAM
 from softcam.evidence.probe import run_probe, same_output, try_probe
@@ -31,6 +33,9 @@ def convert(
     mode: Mode = "exact",
     num_classes: int | None = None,
     stages: int | Sequence[int] | None = None,
+    neck: Neck | None = None,
+    neck_width: int = 64,
+    concentration: float = 0.0,
     features: str | None = None,
     head: str | None = None,
     image_size: int | Sequence[int] | None = None,
@@ -57,6 +62,12 @@ def convert(
             model has that many already. None keeps the model's number.
         stages: Take the evidence from an earlier stage, or from several added (1 has stride 4,
             2 stride 8, 3 stride 16, 4 stride 32). Always a new evidence layer.
+        neck: "hypercolumn" joins the features of the stages into one map in front of the
+            evidence layer (`softcam.conversion.hypercolumn`); stages 1, 2 and 3 if none are given.
+        neck_width: Channels of the joined map.
+        concentration: Weight positions by their own evidence with this sharpness
+            (`softcam.evidence.concentration`): the logits are the mean of the maps still, but no
+            longer those of the black box, so that the model is to be trained.
         features: Name of the module that gives the last feature map, as "layer4"; None to find
             it. With `features` or `head` the forward pass is traced, whatever the library.
         head: Name of the module that ends in the logits, as "fc"; None for the output.
@@ -84,9 +95,9 @@ def convert(
     with torch.inference_mode(False):
         original = copying.deepcopy(model) if copy else model
         _require_trainable(original)
-        numbers = stage_numbers(stages)
+        form = evidence_form(stages, neck, neck_width, concentration)
         result = build_softcam(
-            family, original, mode, num_classes, numbers, part=head, image_size=size
+            family, original, mode, num_classes, form, part=head, image_size=size
         )
         architecture = None
         if not named:
@@ -95,13 +106,15 @@ def convert(
                 model,
                 mode=mode,
                 num_outputs=result.num_outputs,
-                stages=numbers,
+                form=form,
                 size=result.info.input_size,
             )
         result.info = result.info.model_copy(
             update={
                 "architecture": architecture,
-                "conversion": Conversion(mode=mode, features=features, head=head, stages=numbers),
+                "conversion": Conversion(
+                    mode=mode, features=features, head=head, **form.model_dump()
+                ),
             }
         )
         result.train(model.training)
@@ -113,7 +126,7 @@ def build_softcam(
     black_box: nn.Module,
     mode: Mode,
     num_outputs: int | None,
-    stages: tuple[int, ...] | None,
+    form: EvidenceForm,
     *,
     part: str | None = None,
     image_size: tuple[int, ...] | None = None,
@@ -125,7 +138,7 @@ def build_softcam(
         black_box: A classifier of that library.
         mode: "exact", "fresh" or "sliding".
         num_outputs: K, the number of evidence maps; None for the black box's own number.
-        stages: Numbers of the stages that give evidence; None for the last feature map.
+        form: Which features give the evidence, and how.
         part: Name of the module whose output counts as the black box's logits.
         image_size: Spatial size of an image that it takes; None to try some.
 
@@ -136,13 +149,13 @@ def build_softcam(
     Raises:
         ConversionError: If the model cannot be converted so.
     """
-    if stages is not None or mode == "fresh":
-        return _with_new_head(family, black_box, num_outputs, stages, image_size)
+    if form.stages is not None or mode == "fresh":
+        return _with_new_head(family, black_box, num_outputs, form, image_size)
     try:
         seam = family.seam(black_box) if mode == "exact" else family.sliding(black_box)
     except ConversionError as error:
         if error.reason is Reason.NO_CLASSIFIER and num_outputs is not None:
-            return _with_new_head(family, black_box, num_outputs, None, image_size)
+            return _with_new_head(family, black_box, num_outputs, form, image_size)
         raise
     model = _placed(SoftCAM(seam.backbone, seam.head), black_box)
     model.info, evidence = _first_evidence(family, black_box, model, image_size)
@@ -150,6 +163,14 @@ def build_softcam(
     if num_outputs is not None and num_outputs != seam.head.num_outputs:
         model.head = _with_classes(seam.head, num_outputs)
         _placed(model, black_box)
+    if form.concentration:
+        if not isinstance(model.head, EvidenceLayer | StageEvidence):
+            raise ConversionError(
+                Reason.UNSUPPORTED_HEAD,
+                f"the {model.head.kind} head of {type(black_box).__name__} cannot be concentrated",
+                'pass mode="fresh" for a new evidence layer, or no concentration',
+            )
+        model.head.concentration = form.concentration
     return model
 
 
@@ -157,17 +178,29 @@ def _with_new_head(
     family: Family,
     black_box: nn.Module,
     num_outputs: int | None,
-    stages: tuple[int, ...] | None,
+    form: EvidenceForm,
     image_size: tuple[int, ...] | None,
 ) -> SoftCAM:
-    taken = family.fresh(black_box) if stages is None else family.stages(black_box, stages)
+    if form.stages is None:
+        taken = family.fresh(black_box)
+    else:
+        taken = family.stages(black_box, form.stages)
     outputs = num_outputs or _class_count(black_box)
     dims = spatial_dims(black_box)
+    if form.neck is not None:
+        taken = with_hypercolumn(taken, form.neck_width, dims=dims)
+        parameter = next(black_box.parameters())
+        taken.backbone.to(parameter.device, parameter.dtype)
     head: Head
+    further: dict[str, Any] = {
+        "dims": dims,
+        "dropout": taken.dropout,
+        "concentration": form.concentration,
+    }
     if len(taken.channels) == 1:
-        head = EvidenceLayer(taken.channels[0], outputs, dims=dims, dropout=taken.dropout)
+        head = EvidenceLayer(taken.channels[0], outputs, **further)
     else:
-        head = StageEvidence(taken.channels, outputs, dims=dims, dropout=taken.dropout)
+        head = StageEvidence(taken.channels, outputs, **further)
     model = _placed(SoftCAM(taken.backbone, head), black_box)
     model.info, _ = _first_evidence(family, black_box, model, image_size)
     return model
@@ -303,26 +336,6 @@ def _require_trainable(model: nn.Module) -> None:
             "the model was built inside inference_mode, so that its parameters cannot be trained",
             "convert a copy (copy=True)",
         )
-
-
-def stage_numbers(stages: int | Sequence[int] | None) -> tuple[int, ...] | None:
-    """Validate the numbers of evidence stages.
-
-    Args:
-        stages: One number, several, or None.
-
-    Returns:
-        The numbers in order, each once; None for None.
-
-    Raises:
-        InputError: If there are none.
-    """
-    if stages is None:
-        return None
-    numbers = (stages,) if isinstance(stages, int) else tuple(sorted(set(stages)))
-    if not numbers:
-        raise InputError("stages must name at least one stage, for example stages=3.")
-    return numbers
 
 
 def _image_size(size: int | Sequence[int] | None, dims: int) -> tuple[int, ...] | None:

@@ -13,12 +13,13 @@ import torchvision
 from torch import nn
 
 from softcam.conversion.black_box import BlackBox
-from softcam.conversion.convert import build_softcam, stage_numbers
+from softcam.conversion.convert import build_softcam
 from softcam.conversion.families import family_named
 from softcam.conversion.family import Family
+from softcam.conversion.form import evidence_form
 from softcam.conversion.weights import load_weights
 from softcam.errors import InputError
-from softcam.evidence.info import Architecture, Mode, ModelInfo
+from softcam.evidence.info import Architecture, EvidenceForm, Mode, ModelInfo, Neck
 from softcam.evidence.model import SoftCAM
 
 _LOG = logging.getLogger("softcam")
@@ -51,6 +52,9 @@ def create_model(
     in_chans: int = 3,
     output_stride: int | None = None,
     stages: int | Sequence[int] | None = None,
+    neck: Neck | None = None,
+    neck_width: int = 64,
+    concentration: float = 0.0,
     **kwargs: Any,
 ) -> SoftCAM:
     """Build a SoftCAM by the name of its backbone.
@@ -69,6 +73,11 @@ def create_model(
             ...): a finer map of the same layers.
         stages: Take the evidence from an earlier stage (1 has stride 4, 2 stride 8, 3 stride
             16, 4 stride 32; what lies behind is dropped), or from several added.
+        neck: "hypercolumn" joins the features of the stages into one map in front of the
+            evidence layer (`softcam.conversion.hypercolumn`); stages 1, 2 and 3 if none are given.
+        neck_width: Channels of the joined map.
+        concentration: Weight positions by their own evidence with this sharpness
+            (`softcam.evidence.concentration`); 0 for the plain mean.
         **kwargs: Further plain arguments of the backbone's constructor, as `drop_rate=0.2`.
 
     Returns:
@@ -84,7 +93,7 @@ def create_model(
         mode=mode,
         in_chans=in_chans,
         output_stride=output_stride,
-        stages=stages,
+        form=evidence_form(stages, neck, neck_width, concentration),
         kwargs=kwargs,
     )
     black_box, training = _build(architecture, pretrained=pretrained, weights=weights)
@@ -126,7 +135,7 @@ def create_black_box(
         mode="exact",
         in_chans=in_chans,
         output_stride=output_stride,
-        stages=None,
+        form=EvidenceForm(),
         kwargs=kwargs,
     )
     model, training = _build(architecture, pretrained=pretrained, weights=weights)
@@ -157,7 +166,7 @@ def describe(
     mode: Mode,
     in_chans: int,
     output_stride: int | None,
-    stages: int | Sequence[int] | None,
+    form: EvidenceForm,
     kwargs: Mapping[str, Any],
 ) -> Architecture:
     """Validate a model's name and arguments.
@@ -168,7 +177,7 @@ def describe(
         mode: "exact", "fresh" or "sliding".
         in_chans: Number of input channels.
         output_stride: 8, 16, 32 or None.
-        stages: Numbers of the evidence stages, or None.
+        form: Which features give the evidence, and how.
         kwargs: Further arguments of the backbone's constructor.
 
     Returns:
@@ -194,8 +203,8 @@ def describe(
             num_outputs=num_outputs,
             in_chans=in_chans,
             mode=mode,
-            stages=stage_numbers(stages),
             kwargs=arguments,
+            **form.model_dump(),
         )
     except ValueError as error:
         raise InputError(
@@ -222,7 +231,7 @@ def build_architecture(architecture: Architecture, black_box: nn.Module) -> Soft
         black_box,
         architecture.mode,
         architecture.num_outputs,
-        architecture.stages,
+        architecture.form,
     )
 
 

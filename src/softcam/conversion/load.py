@@ -100,7 +100,7 @@ def _with_backbone(file: ModelFile, backbone: nn.Module) -> SoftCAM:
             backbone,
             mode=conversion.mode,
             num_classes=outputs,
-            stages=conversion.stages,
+            **conversion.form.model_dump(),
             features=conversion.features,
             head=conversion.head,
             image_size=size or None,
@@ -127,6 +127,7 @@ def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
             dims=len(single) - 2,
             bias="head.conv.bias" in shapes,
             dropout=file.info.dropout,
+            concentration=_concentration(file),
         )
     layers = [
         shapes[f"head.layers.{number}.conv.weight"]
@@ -143,7 +144,13 @@ def _head_from_weights(file: ModelFile) -> EvidenceLayer | StageEvidence:
         layers[0][0],
         dims=len(layers[0]) - 2,
         dropout=file.info.dropout,
+        concentration=_concentration(file),
     )
+
+
+def _concentration(file: ModelFile) -> float:
+    described = file.info.conversion or file.info.architecture
+    return 0.0 if described is None else described.concentration
 
 
 def _fill(file: ModelFile, model: nn.Module) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from softcam.conversion.any_module import input_channels
 from softcam.conversion.family import Family
-from softcam.evidence.info import Architecture, Mode
+from softcam.evidence.info import Architecture, EvidenceForm, Mode
 from softcam.evidence.probe import run_probe, same_output
 
 
@@ -19,7 +19,7 @@ def recognise(
     *,
     mode: Mode,
     num_outputs: int,
-    stages: tuple[int, ...] | None,
+    form: EvidenceForm,
     size: tuple[int, ...],
 ) -> Architecture | None:
     """Find how a black-box instance can be rebuilt by name.
@@ -32,7 +32,7 @@ def recognise(
         model: The black box.
         mode: How its head is converted.
         num_outputs: K of the SoftCAM made from it.
-        stages: Its evidence stages.
+        form: Which features give its evidence, and how.
         size: Spatial size of a probe that it takes; empty if none is known.
 
     Returns:
@@ -73,8 +73,8 @@ def recognise(
                 num_outputs=num_outputs,
                 in_chans=in_chans,
                 mode=mode,
-                stages=stages,
                 kwargs=kwargs,
+                **form.model_dump(),
             )
     return None
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Primitive = bool | int | float | str | None
 """What an architecture argument may be: nothing that could carry code."""
 
+Neck = Literal["hypercolumn"]
+"""How the features of several stages become one map."""
+
 Mode = Literal["exact", "fresh", "sliding"]
 """How a head is converted."""
 
@@ -23,7 +26,32 @@ class Task(StrEnum):
     MULTILABEL = "multilabel"
 
 
-class Architecture(BaseModel):
+class EvidenceForm(BaseModel):
+    """Which features give the evidence, and how.
+
+    Attributes:
+        stages: The backbone stages that give evidence; None for the last feature map.
+        neck: How the stages' features are joined in front of the evidence layer; None where each
+            stage has its own layer.
+        neck_width: Channels of the joined features.
+        concentration: Sharpness of the weights of the positions, see
+            `softcam.evidence.concentration`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stages: tuple[int, ...] | None = None
+    neck: Neck | None = None
+    neck_width: int = Field(default=64, ge=1, le=4096)
+    concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @property
+    def form(self) -> EvidenceForm:
+        """These four alone."""
+        return EvidenceForm(**{name: getattr(self, name) for name in EvidenceForm.model_fields})
+
+
+class Architecture(EvidenceForm):
     """How to rebuild a model: a library, a name there, and plain arguments.
 
     Attributes:
@@ -33,37 +61,29 @@ class Architecture(BaseModel):
         in_chans: Number of input channels.
         mode: How the head was converted ("exact" keeps it, "fresh" is a new one, "sliding" takes
             VGG's fully connected layers as convolutions).
-        stages: The backbone stages that give evidence; None for the last feature map.
         kwargs: Further arguments of the library's constructor.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["timm", "torchvision"]
     name: str
     num_outputs: int = Field(ge=1)
     in_chans: int = Field(default=3, ge=1)
     mode: Mode = "exact"
-    stages: tuple[int, ...] | None = None
     kwargs: dict[str, Primitive | tuple[int, ...]] = Field(default_factory=dict)
 
 
-class Conversion(BaseModel):
+class Conversion(EvidenceForm):
     """How a model was converted from an instance that no name can rebuild.
 
     Attributes:
         mode: As in `Architecture`.
         features: Name of the module that gives the feature map, if it was named.
         head: Name of the module that ends in the logits, if it was named.
-        stages: As in `Architecture`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Mode = "exact"
     features: str | None = None
     head: str | None = None
-    stages: tuple[int, ...] | None = None
 
 
 class ModelInfo(BaseModel):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softcam.evidence.concentration import concentrate, require_sharpness
 from softcam.evidence.spatial import SpatialHead
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -24,6 +25,9 @@ class EvidenceLayer(SpatialHead):
     Head dropout becomes per-channel dropout: a dropped channel is dropped at every position,
     which is what dropping that element of the pooled vector does in the black box.
 
+    With a concentration the positions are weighted by their own evidence, see
+    `softcam.evidence.concentration.concentrate`; `plain` gives A before that.
+
     Source: Djoumessi and Berens, MIDL 2026 (arXiv 2505.17748), Section 3.
 
     Args:
@@ -33,9 +37,11 @@ class EvidenceLayer(SpatialHead):
         bias: Whether the layer has a bias (one number per class).
         dropout: Probability that a feature channel is dropped in training.
         activation: An elementwise module behind the convolution, as SqueezeNet's ReLU.
+        concentration: Sharpness of the weights of the positions; 0 for the plain mean.
 
     Raises:
         ValueError: If `dims` is not 1, 2 or 3, or `dropout` is not in [0, 1).
+        InputError: If `concentration` is negative or not finite.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class EvidenceLayer(SpatialHead):
         bias: bool = True,
         dropout: float = 0.0,
         activation: nn.Module | None = None,
+        concentration: float = 0.0,
     ) -> None:
         super().__init__()
         if dims not in _CONVOLUTIONS:
@@ -58,6 +65,12 @@ class EvidenceLayer(SpatialHead):
         self.num_outputs = num_classes
         self.conv = _CONVOLUTIONS[dims](in_channels, num_classes, kernel_size=1, bias=bias)
         self.activation = activation
+        self.concentration = require_sharpness(concentration)
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Say how evidence depends on the features, see `SoftCAM.evidence_kind`."""
+        return "concentrated" if self.concentration else "affine"
 
     @classmethod
     def from_linear(
@@ -99,6 +112,24 @@ class EvidenceLayer(SpatialHead):
             layer.conv.bias = nn.Parameter(given.detach(), requires_grad=given.requires_grad)
         return layer
 
+    def forward(self, features: Tensor) -> Tensor:
+        """Give every position its evidence.
+
+        Args:
+            features: Shape (B, C, ...) with `dims` spatial dimensions.
+
+        Returns:
+            Evidence of shape (B, K, ...) in float32 or float64.
+
+        Raises:
+            ValueError: If the features have another number of dimensions.
+        """
+        return concentrate(self.plain(features), self.concentration)
+
+    def plain(self, features: Tensor) -> Tensor:
+        """Give every position its evidence before it is concentrated, see `forward`."""
+        return super().forward(features)
+
     def _evidence(self, features: Tensor) -> Tensor:
         weight = self.conv.weight
         dtype = torch.promote_types(weight.dtype, torch.float32)
@@ -121,22 +152,33 @@ class StageEvidence(nn.Module):
         num_classes: K, the number of evidence maps.
         dims: Number of spatial dimensions.
         dropout: Probability that a feature channel is dropped in training.
+        concentration: As in `EvidenceLayer`, of the sum.
     """
 
-    kind = "affine"
-
     def __init__(
-        self, in_channels: Sequence[int], num_classes: int, *, dims: int = 2, dropout: float = 0.0
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        *,
+        dims: int = 2,
+        dropout: float = 0.0,
+        concentration: float = 0.0,
     ) -> None:
         super().__init__()
         self.dims = dims
         self.dropout = dropout
         self.num_outputs = num_classes
+        self.concentration = require_sharpness(concentration)
         # One bias is enough for a sum; it stands with the first stage.
         self.layers = nn.ModuleList(
             EvidenceLayer(channels, num_classes, dims=dims, bias=i == 0, dropout=dropout)
             for i, channels in enumerate(in_channels)
         )
+
+    @property
+    def kind(self) -> str:
+        """Say how evidence depends on the features, see `SoftCAM.evidence_kind`."""
+        return "concentrated" if self.concentration else "affine"
 
     @classmethod
     def from_layers(cls, layers: Sequence[EvidenceLayer]) -> StageEvidence:
@@ -175,6 +217,10 @@ class StageEvidence(nn.Module):
         Raises:
             ValueError: If the number of tensors is not the number of stages.
         """
+        return concentrate(self.plain(features), self.concentration)
+
+    def plain(self, features: Sequence[Tensor]) -> Tensor:
+        """Add the stages' evidence and do not concentrate it, see `forward`."""
         if len(features) != len(self.layers):
             raise ValueError(f"expected features of {len(self.layers)} stages, got {len(features)}")
         maps = [layer(stage) for layer, stage in zip(self.layers, features, strict=True)]

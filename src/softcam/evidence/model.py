@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from softcam.evidence.concentration import concentrate
 from softcam.evidence.file import write_model_file
 from softcam.evidence.geometry import ReceptiveField, map_size, receptive_field
 from softcam.evidence.info import ModelInfo
@@ -61,7 +62,8 @@ class SoftCAM(nn.Module):
 
         "affine" is a constant linear read-out of each position. "normalised" and "gated" heads
         are affine for each image, with factors (the scale of a normalisation, the gates of
-        activations) that depend on the whole image's pooled features.
+        activations) that depend on the whole image's pooled features. "concentrated" heads read
+        each position alone and weight it against the others of its map.
         """
         return self.head.kind
 
@@ -79,7 +81,31 @@ class SoftCAM(nn.Module):
         Returns:
             Logits (B, K) and the evidence (B, K, h, w) that they are the mean of.
         """
-        evidence = self.head(self.backbone(x))
+        return self._output(self.head(self.backbone(x)))
+
+    def forward_with_plain(self, x: Tensor) -> tuple[Output, Tensor]:
+        """Classify images, and once more by the plain mean of what the head reads off.
+
+        Training a concentrated head by its logits alone teaches few positions of each image; the
+        plain logits teach all of them.
+
+        Args:
+            x: As in `forward`.
+
+        Returns:
+            The output, and logits (B, K): the mean of the evidence before it is concentrated.
+            For other heads the two are the same.
+        """
+        features = self.backbone(x)
+        if not isinstance(self.head, EvidenceLayer | StageEvidence):
+            output = self._output(self.head(features))
+            return output, output.logits
+        plain = self.head.plain(features)
+        output = self._output(concentrate(plain, self.head.concentration))
+        return output, self._output(plain).logits
+
+    @staticmethod
+    def _output(evidence: Tensor) -> Output:
         return Output(evidence.mean(dim=tuple(range(2, evidence.ndim))), evidence)
 
     def map_size(self, image_size: Sequence[int]) -> tuple[int, ...]:

@@ -10,7 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from softcam.errors import InputError
+from softcam.evidence.info import Neck
 from softcam.training.augment import Augmentation
+from softcam.training.recipes import RECIPES, Recipe
 
 _Item = TypeVar("_Item")
 
@@ -31,7 +33,13 @@ class TrainConfig(BaseModel):
         model: Backbone: a timm name, or "torchvision/NAME".
         mode: "exact" moves the black box's head in front of the pool, "fresh" starts a new one,
             "sliding" takes VGG's fully connected layers as convolutions.
+        recipe: "dense" takes the settings as they are; "focused" first fills in those of
+            `softcam.training.recipes`, for maps that point at small findings.
         stages: Evidence from earlier stages (1 has stride 4 ... 4 stride 32); None for the last.
+        neck: "hypercolumn" joins the stages' features in front of one evidence layer.
+        neck_width: Channels of the joined features.
+        concentration: Sharpness with which positions are weighted by their own evidence.
+        plain_loss: Weight of the same loss on the plain means, before evidence is concentrated.
         output_stride: 8, 16 or 32 where the backbone can dilate.
         weights: Local safetensors file of pretrained weights.
         pretrained: Fetch pretrained weights from the library's hub.
@@ -86,7 +94,12 @@ class TrainConfig(BaseModel):
     dataset: Path | None = None
     model: str = "resnet18"
     mode: Literal["exact", "fresh", "sliding"] = "exact"
+    recipe: Recipe = "dense"
     stages: tuple[int, ...] | None = None
+    neck: Neck | None = None
+    neck_width: int = Field(default=64, ge=1, le=4096)
+    concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    plain_loss: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     output_stride: Literal[8, 16, 32] | None = None
     weights: Path | None = None
     pretrained: bool = False
@@ -126,6 +139,14 @@ class TrainConfig(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
     with_twin: bool = False
     black_box: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipe(cls, values: Any) -> Any:
+        """Fill in the recipe's settings; what is given wins."""
+        if not isinstance(values, dict):
+            return values
+        return {**RECIPES.get(str(values.get("recipe", "dense")), {}), **values}
 
     @field_validator("size", mode="before")
     @classmethod
@@ -171,6 +192,7 @@ class TrainConfig(BaseModel):
         """Give the settings of the black-box twin: the same budget, the stock model, OUT/twin."""
         changes: dict[str, Any] = {"with_twin": False, "black_box": True}
         changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
+        changes |= {"recipe": "dense", "neck": None, "concentration": 0.0, "plain_loss": 0.0}
         changes |= {name: type(self).model_fields[name].default for name in SHAPING}
         return self.model_copy(update={**changes, "mode": "exact"})
 

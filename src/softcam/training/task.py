@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from softcam.errors import WorkError
 from softcam.evidence.info import Task
 from softcam.evidence.loss import classification_loss
+from softcam.evidence.model import SoftCAM
 from softcam.evidence.output import Output
 from softcam.training.config import TrainConfig
 from softcam.training.monitor import validation_auc
@@ -56,6 +57,13 @@ class ClassificationTask(lightning.LightningModule):
             return result.logits, result.evidence
         return result.float(), None
 
+    def _with_plain(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Give logits and evidence, and the plain logits (B, K) where the loss asks for them."""
+        if not self.config.plain_loss or not isinstance(self.model, SoftCAM):
+            return *self(x), None
+        output, plain = self.model.forward_with_plain(x)
+        return output.logits, output.evidence, plain
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by place, so that a resumed run draws what an unbroken one draws."""
         torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, batch_idx))
@@ -67,11 +75,13 @@ class ClassificationTask(lightning.LightningModule):
         mosaic = self.shaping.mosaic(count, *place)
         if mosaic is not None:
             images, target = mosaic.images(images), mosaic.labels(target)
-        logits, evidence = self(images)
+        logits, evidence, plain = self._with_plain(images)
         if mosaic is not None and evidence is not None:
             logits = mosaic.means(evidence, images.shape[2:])
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
         loss = classification_loss(logits, target, weight)
+        if plain is not None:
+            loss = loss + self.config.plain_loss * classification_loss(plain, target, weight)
         if evidence is not None:
             penalty = self.shaping.terms(
                 evidence,

@@ -18,7 +18,11 @@ from softcam.workflows.localise import GRAD_CAM, SOFTCAM, UNIFORM
 _SHOWN = (
     ("model", "Backbone"),
     ("mode", "Head"),
+    ("recipe", "Recipe"),
     ("stages", "Evidence from stages"),
+    ("neck", "Neck"),
+    ("concentration", "Concentration"),
+    ("plain_loss", "Loss on plain means, weight"),
     ("output_stride", "Output stride"),
     ("size", "Input size, px"),
     ("resize", "Resize rule"),

@@ -105,7 +105,15 @@ def new_model(config: TrainConfig, table: Table, train_images: int) -> SoftCAM |
     if config.black_box:
         model = create_black_box(config.model, **common)
     else:
-        model = create_model(config.model, mode=config.mode, stages=config.stages, **common)
+        model = create_model(
+            config.model,
+            mode=config.mode,
+            stages=config.stages,
+            neck=config.neck,
+            neck_width=config.neck_width,
+            concentration=config.concentration,
+            **common,
+        )
         try:
             cells = model.map_size(config.size)
         except InputError as error:

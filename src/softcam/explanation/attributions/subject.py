@@ -131,7 +131,11 @@ def _of_softcam(model: SoftCAM, name: str, *, native: bool) -> Subject:
         why = "its evidence comes from several stages"
         return Subject(name, classifier, model.info, softcam, no_layer=why)
     weight = None
-    if isinstance(model.head, EvidenceLayer) and model.head.activation is None:
+    if (
+        isinstance(model.head, EvidenceLayer)
+        and model.head.kind == "affine"
+        and model.head.activation is None
+    ):
         weight = model.head.conv.weight.detach().flatten(1)
     return Subject(
         name,

@@ -1,0 +1,21 @@
+"""Settings that belong together, under one name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Recipe = Literal["dense", "focused"]
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "dense": {},
+    "focused": {
+        "stages": (1, 2, 3),
+        "neck": "hypercolumn",
+        "concentration": 1.0,
+        "plain_loss": 0.5,
+    },
+}
+"""The recipes: "dense" is the paper's dense SoftCAM. "focused" reads the joined features of stages
+1 to 3 at the first one's resolution and asks for the strongest evidence instead of its plain mean;
+it was chosen on fundus photographs and phantoms, see docs/recipes.md."""
