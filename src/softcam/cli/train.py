@@ -54,6 +54,12 @@ def train(
     l2: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean A^2.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches whose gradients make one step. Default 1.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest norm of a step's gradient; 0: any.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
@@ -72,6 +78,9 @@ def train(
         Path | None, typer.Option(help="Folder that keeps prepared images from run to run.")
     ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints within an epoch; 0: none.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
