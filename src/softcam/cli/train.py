@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,6 +98,7 @@ def train(
     """
     given = locals()
     from softcam.training.config import TrainConfig
+    from softcam.training.processes import Processes
     from softcam.workflows.settings import settings_for
     from softcam.workflows.train import train as run_training
 
@@ -105,6 +107,9 @@ def train(
         for name in TrainConfig.model_fields
         if given.get(name) is not None and given[name] != []
     }
+    first = Processes.of_environment().first
+    if not first:  # what one process says need not be said by all
+        logging.getLogger("softcam").setLevel(logging.ERROR)
     settings = settings_for(flags, config=config, resume=resume)
     try:
         run = run_training(settings, resume=resume, check=check, strict=strict)
@@ -112,4 +117,5 @@ def train(
         raise InterruptedRunError(
             f"Go on with: softcam train --resume --out {settings.out}"
         ) from error
-    console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)
+    if first:
+        console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)

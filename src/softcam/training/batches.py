@@ -88,10 +88,7 @@ class StepBatches(Sampler[_Places]):
     def steps(self) -> int:
         """Optimizer steps in an epoch."""
         whole, left = divmod(len(self.sampler), self.batch_size * self.micro_batches)
-        # A last single batch of a table that has no more images than that is still trained on.
-        return whole + (
-            left >= self._least() or (left > 0 and self.micro_batches == 1 and not whole)
-        )
+        return whole + (left >= self._least())
 
     def _least(self) -> int:
         """Give the fewest images of a step."""

@@ -25,6 +25,13 @@ class NormStatistics(Callback):
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
         self._loaded: Tensor | None = None
+        self._module: nn.Module = nn.Identity()
+
+    def setup(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Remember the model."""
+        self._module = pl_module
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -41,12 +48,6 @@ class NormStatistics(Callback):
         own = _take(pl_module)
         if self.processes.several and len(own):
             _put(pl_module, self.processes.sum(own) / self.processes.world)
-
-    def setup(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
-    ) -> None:
-        """Remember the model."""
-        self._module = pl_module
 
     def state_dict(self) -> dict[str, Any]:
         """Give the statistics of every process to the checkpoint."""
@@ -77,7 +78,7 @@ def _take(module: nn.Module) -> Tensor:
 
 def _put(module: nn.Module, values: Tensor) -> None:
     found = _statistics(module)
-    parts = values.split([len(item) for item in found])
+    parts = torch.split(values, [len(item) for item in found])
     with torch.no_grad():
         for item, part in zip(found, parts, strict=True):
             item.copy_(part)
