@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +97,12 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches whose gradients make one step. Default 1.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest norm of a step's gradient; 0: any.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
@@ -114,6 +121,9 @@ def train(
         Path | None, typer.Option(help="Folder that keeps prepared images from run to run.")
     ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints within an epoch; 0: none.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
@@ -130,6 +140,7 @@ def train(
     """
     given = locals()
     from softcam.training.config import TrainConfig
+    from softcam.training.processes import Processes
     from softcam.workflows.settings import settings_for
     from softcam.workflows.train import train as run_training
 
@@ -138,6 +149,9 @@ def train(
         for name in TrainConfig.model_fields
         if given.get(name) is not None and given[name] != []
     }
+    first = Processes.of_environment().first
+    if not first:  # what one process says need not be said by all
+        logging.getLogger("softcam").setLevel(logging.ERROR)
     settings = settings_for(flags, config=config, resume=resume)
     try:
         run = run_training(settings, resume=resume, check=check, strict=strict)
@@ -145,4 +159,5 @@ def train(
         raise InterruptedRunError(
             f"Go on with: softcam train --resume --out {settings.out}"
         ) from error
-    console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)
+    if first:
+        console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)

@@ -67,7 +67,9 @@ class TrainConfig(BaseModel):
         mosaic: Scales n: batches become mosaics of n x n images, each reduced by n; empty for none.
         mosaic_share: Share of the batches that do.
         epochs: Passes over the training images.
-        batch_size: Images per step.
+        batch_size: Images per step; of each process and micro-batch, where there are several.
+        accumulate: Micro-batches whose gradients are added before the optimizer steps.
+        clip: Largest norm of a step's gradient; longer ones are shortened to it, 0 leaves all.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
         lr: Peak learning rate; by optimizer if None (3e-4 for adamw, 1e-3 for sgd).
         weight_decay: By optimizer if None (0.01 for adamw, 5e-4 for sgd).
@@ -81,6 +83,8 @@ class TrainConfig(BaseModel):
             `softcam.training.loop.choose_workers`.
         cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
         cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
+        checkpoint_steps: Optimizer steps between checkpoints within an epoch, beside the one at
+            its end; 0 for none. It changes no number of the run.
         seed: Seed of everything random.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
@@ -124,6 +128,8 @@ class TrainConfig(BaseModel):
     mosaic_share: float = Field(default=0.5, gt=0, le=1)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -136,6 +142,7 @@ class TrainConfig(BaseModel):
     workers: int | None = Field(default=None, ge=0, le=64)
     cache: Path | None = None
     cache_gb: float = Field(default=4.0, ge=0)
+    checkpoint_steps: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     with_twin: bool = False
     black_box: bool = False

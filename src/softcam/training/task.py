@@ -14,8 +14,11 @@ from softcam.evidence.info import Task
 from softcam.evidence.loss import classification_loss
 from softcam.evidence.model import SoftCAM
 from softcam.evidence.output import Output
+from softcam.training.batches import Shares
 from softcam.training.config import TrainConfig
+from softcam.training.means import EpochMeans
 from softcam.training.monitor import validation_auc
+from softcam.training.processes import Processes
 from softcam.training.schedule import cosine_with_floor, make_optimizer
 from softcam.training.seeds import STEP, derive
 from softcam.training.shaping import Shaping
@@ -31,6 +34,9 @@ class ClassificationTask(lightning.LightningModule):
         task: What the labels mean.
         class_weights: Weights of the classes in the loss, as `classification_loss` takes them.
         steps: Number of optimizer steps of the whole run.
+        shares: What micro-batches of a step count; None where a step is one batch.
+        processes: Over which the images are divided.
+        val_images: Number of validation images in all processes; None where there is one.
     """
 
     def __init__(
@@ -40,6 +46,10 @@ class ClassificationTask(lightning.LightningModule):
         task: Task,
         class_weights: Tensor | None,
         steps: int,
+        *,
+        shares: Shares | None = None,
+        processes: Processes | None = None,
+        val_images: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -48,6 +58,10 @@ class ClassificationTask(lightning.LightningModule):
         self.steps = steps
         self.shaping = Shaping(config, model, steps)
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.shares = shares
+        self.processes = processes or Processes()
+        self.val_images = val_images
+        self.means = EpochMeans(self.processes)
         self._answers: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -55,7 +69,7 @@ class ClassificationTask(lightning.LightningModule):
         result: Output | Tensor = self.model(x)
         if isinstance(result, Output):
             return result.logits, result.evidence
-        return result.float(), None
+        return result if result.dtype == torch.float64 else result.float(), None
 
     def _with_plain(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Give logits and evidence, and the plain logits (B, K) where the loss asks for them."""
@@ -66,12 +80,18 @@ class ClassificationTask(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by place, so that a resumed run draws what an unbroken one draws."""
-        torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, batch_idx))
+        number = batch_idx if self.shares is None else self.shares.batches.number(batch_idx)
+        torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, number))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of one batch."""
+        """Compute the loss of one batch, times what the batch counts in its optimizer step."""
         images, target = batch
-        count, place = len(images), (self.current_epoch, batch_idx)
+        share, image_share = 1.0, 1.0
+        number = batch_idx
+        if self.shares is not None:
+            share, image_share = self.shares(self.current_epoch, batch_idx)
+            number = self.shares.batches.number(batch_idx)
+        count, place = len(images), (self.current_epoch, number)
         mosaic = self.shaping.mosaic(count, *place)
         if mosaic is not None:
             images, target = mosaic.images(images), mosaic.labels(target)
@@ -79,9 +99,10 @@ class ClassificationTask(lightning.LightningModule):
         if mosaic is not None and evidence is not None:
             logits = mosaic.means(evidence, images.shape[2:])
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = classification_loss(logits, target, weight)
+        loss = share * classification_loss(logits, target, weight)
         if plain is not None:
-            loss = loss + self.config.plain_loss * classification_loss(plain, target, weight)
+            also = share * classification_loss(plain, target, weight)
+            loss = loss + self.config.plain_loss * also
         if evidence is not None:
             penalty = self.shaping.terms(
                 evidence,
@@ -93,9 +114,9 @@ class ClassificationTask(lightning.LightningModule):
                 place=place,
             )
             if penalty is not None:
-                self.log("train_penalty", penalty, on_step=False, on_epoch=True, batch_size=count)
-                loss = loss + penalty
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=count)
+                self.means.add("train_penalty", penalty, count)
+                loss = loss + image_share * penalty
+        self.means.add("train_loss", loss / image_share, count)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -128,10 +149,17 @@ class ClassificationTask(lightning.LightningModule):
         """Give the logits and labels of the last validation.
 
         Returns:
-            Logits of shape (N, K) and the labels.
+            Logits of shape (N, K) and the labels, of all processes' images in the table's order.
         """
         logits = torch.cat([item[0] for item in self._answers])
         labels = torch.cat([item[1] for item in self._answers])
+        if not self.processes.several:
+            return logits, labels
+        # Process r has images r, r + processes, ...; what fills up the last round is cut off.
+        logits, labels = (
+            self.processes.gather(part).transpose(0, 1).flatten(0, 1)[: self.val_images]
+            for part in (logits, labels)
+        )
         return logits, labels
 
     def configure_optimizers(self) -> Any:
