@@ -92,7 +92,7 @@ def to_csv(table: Table) -> str:
         max((len(row.cells[i].numbers) for row in table.rows), default=0)
         for i in range(len(table.columns))
     ]
-    head = ["subject"] * subjects + [table.corner]
+    head = [table.subject] * subjects + [table.corner]
     for column, numbers in zip(table.columns, width, strict=True):
         head.append(column.label)
         head += [f"{column.label} {end}" for end in ("low", "high")] if numbers > 1 else []
