@@ -73,6 +73,9 @@ def train(
     ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the splits of a table without; --seed if left out.")
+    ] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
     check: Annotated[

@@ -57,6 +57,7 @@ class TrainConfig(BaseModel):
         cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
         cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
         seed: Seed of everything random.
+        split_seed: Seed of the splits of a table that gives none; the run's seed if None.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
     """
@@ -98,6 +99,7 @@ class TrainConfig(BaseModel):
     cache: Path | None = None
     cache_gb: float = Field(default=4.0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    split_seed: int | None = Field(default=None, ge=0, lt=2**32)
     with_twin: bool = False
     black_box: bool = False
 
@@ -127,6 +129,10 @@ class TrainConfig(BaseModel):
         changes: dict[str, Any] = {"with_twin": False, "black_box": True}
         changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
         return self.model_copy(update={**changes, "mode": "exact"})
+
+    def seed_of_splits(self) -> int:
+        """Give the seed of the splits of a table that gives none."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     def learning_rate(self) -> float:
         """Give the peak learning rate."""

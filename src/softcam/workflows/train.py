@@ -98,7 +98,10 @@ def train_and_assess(
     """
     # Bad input leaves nothing behind: the folder is made when table, images and model are good.
     table = read_table(
-        settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
+        settings.table,
+        images=settings.images,
+        spec=settings.dataset,
+        seed=settings.seed_of_splits(),
     )
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
