@@ -12,6 +12,10 @@ import numpy.typing as npt
 from softcam.errors import InputError
 
 Indices = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+_WEIGHTS_AT_ONCE = 2**20  # of a block of resamples, 8 MiB: small beside the images, large for numpy
+_MOST_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,59 @@ def resamples_of(
             yield np.concatenate([groups[i] for i in drawn])
 
 
+def weights_of(patients: Sequence[str], resamples: int = 1000, seed: int = 0) -> Iterator[Floats]:
+    """Give the resamples of `resamples_of` as weights: how often each image was drawn.
+
+    A statistic that takes weights sorts its images once and not once for every resample.
+
+    Args:
+        patients: N patient names, one per image.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Yields:
+        Blocks of shape (n, N), together `resamples` rows.
+
+    Raises:
+        InputError: If there is no image or the number of resamples is not positive.
+    """
+    images = len(patients)
+    rows = max(1, min(_MOST_ROWS, _WEIGHTS_AT_ONCE // max(1, images)))
+    block: list[Floats] = []
+    for drawn in resamples_of(patients, resamples, seed):
+        block.append(np.bincount(drawn, minlength=images).astype(np.float64))
+        if len(block) == rows:
+            yield np.stack(block)
+            block = []
+    if block:
+        yield np.stack(block)
+
+
+def percentile_interval(
+    value: float, drawn: Floats, n: int, *, level: float = 0.95, alone: bool = False
+) -> Interval:
+    """Take an interval from a statistic's values on resamples.
+
+    Args:
+        value: The statistic on all images.
+        drawn: Its values on the resamples, shape (resamples,); NaN where undefined.
+        n: Number of images that the value rests on.
+        level: Coverage of the interval, between 0 and 1.
+        alone: Whether there is one patient only, who tells nothing about others.
+
+    Returns:
+        The value with its percentile interval. Undefined resamples are left out and counted; both
+        ends are NaN if those are more than half, if the value is undefined, or if `alone`.
+    """
+    known = drawn[~np.isnan(drawn)]
+    undefined = 0 if alone else drawn.size - known.size
+    low = high = math.nan
+    if not alone and not math.isnan(value) and 2 * undefined <= drawn.size:
+        tail = (1 - level) / 2
+        low, high = (float(end) for end in np.quantile(known, [tail, 1 - tail]))
+    return Interval(value, low, high, n, undefined)
+
+
 def bootstrap(
     statistic: Callable[[Indices], Mapping[str, float]],
     patients: Sequence[str],
@@ -128,16 +185,12 @@ def bootstrap(
         for row, indices in enumerate(_chain(first, draws)):
             values = statistic(indices)
             replicates[row] = [values[name] for name in point]
-    tail = (1 - level) / 2
-    intervals = {}
-    for column, (name, value) in enumerate(point.items()):
-        defined = replicates[~np.isnan(replicates[:, column]), column]
-        undefined = 0 if alone else resamples - defined.size
-        low = high = math.nan
-        if not alone and not math.isnan(value) and 2 * undefined <= resamples:
-            low, high = (float(q) for q in np.quantile(defined, [tail, 1 - tail]))
-        intervals[name] = Interval(value, low, high, len(patients), undefined)
-    return intervals
+    return {
+        name: percentile_interval(
+            value, replicates[:, column], len(patients), level=level, alone=alone
+        )
+        for column, (name, value) in enumerate(point.items())
+    }
 
 
 def _chain(first: Indices, rest: Iterator[Indices]) -> Iterator[Indices]:

@@ -133,7 +133,7 @@ def classification(
     Source: Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI
         2015 (calibration error); Cohen, "Weighted kappa", Psychological Bulletin 70 (1968).
     """
-    scores, truth = _checked(probabilities, labels, task, classes)
+    scores, truth = checked_answers(probabilities, labels, task, classes)
     who = [str(row) for row in range(len(scores))] if patients is None else list(patients)
     if len(who) != len(scores):
         raise InputError(f"{len(who)} patients for {len(scores)} images; give one per image.")
@@ -280,10 +280,23 @@ def _limits(
     return {positive: float(thresholds.get(positive, 0.5))} if positive is not None else {}
 
 
-def _checked(
+def checked_answers(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, task: Task, classes: Sequence[str]
 ) -> tuple[Floats, npt.NDArray[Any]]:
-    """Check shapes and ranges; give probabilities within 0..1 and labels."""
+    """Check what is to be scored.
+
+    Args:
+        probabilities: As in `classification`.
+        labels: As in `classification`.
+        task: As in `classification`.
+        classes: As in `classification`.
+
+    Returns:
+        Probabilities within 0..1, and labels: class indices, or floats for multi-label.
+
+    Raises:
+        InputError: If shapes do not fit, or probabilities or labels are out of their range.
+    """
     scores, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     count = len(classes)
     if scores.ndim != 2 or scores.shape[1] != count or len(scores) == 0:

@@ -13,13 +13,12 @@ from softcam.report.explanations.sheets import (
     flags,
     group_sheets,
     lesions_sheet,
-    number,
     overview,
     sheets,
     skipped_sheet,
-    span,
     undefined_sheet,
 )
+from softcam.report.table import number, span
 from tests.report.explanations.sample import make
 
 NAN = float("nan")
@@ -69,21 +68,21 @@ def test_an_undefined_value_has_no_interval():
 def test_groups_come_in_their_order_with_their_measures_arrows_and_every_method(result):
     found = group_sheets(result)
     assert [sheet.key for sheet in found] == ["localisation", "faithfulness", "consistency"]
-    heads = {head.label: head.arrow for sheet in found for head in sheet.heads}
+    heads = {head.label: head.arrow for sheet in found for head in sheet.columns}
     assert heads["Pixel AP"] == "↑"
     assert heads["Deletion AUC"] == "↓"
     assert heads["Gini"] == ""
     for sheet in found:
-        assert len(sheet.lines) == len(result.rows)
-        assert all(len(line.cells) == len(sheet.heads) for line in sheet.lines)
-    kinds = [line.kind for line in found[0].lines]
+        assert len(sheet.rows) == len(result.rows)
+        assert all(len(line.cells) == len(sheet.columns) for line in sheet.rows)
+    kinds = [line.kind for line in found[0].rows]
     assert kinds == ["reference", *[""] * (len(kinds) - 2), "floor"]
 
 
 def test_cells_hold_the_means_of_their_method_and_measure(result):
     for sheet in group_sheets(result):
-        for row, line in zip(result.rows, sheet.lines, strict=True):
-            for head, cell in zip(sheet.heads[:-1], line.cells, strict=False):
+        for row, line in zip(result.rows, sheet.rows, strict=True):
+            for head, cell in zip(sheet.columns[:-1], line.cells, strict=False):
                 key = next(k for k, m in MEASURE.items() if m.label == head.label)
                 assert cell.text == number(row.means[key].value)
             assert line.cells[-1].text == number(result.mean_rank(row, sheet.key), 2)
@@ -108,23 +107,23 @@ def test_bold_are_the_first_rank_and_the_ranks_whose_interval_reaches_it(result)
 def test_the_overview_is_sorted_by_mean_rank_and_puts_unranked_methods_last(result):
     unranked = replace(result.rows[0], ranks={})
     sheet = overview(replace(result, rows=(unranked, *result.rows[1:])))
-    assert [head.label for head in sheet.heads] == [
+    assert [head.label for head in sheet.columns] == [
         "Localisation", "Faithfulness", "Consistency", "All",
     ]  # fmt: skip
-    ranks = [line.cells[-1].text for line in sheet.lines]
+    ranks = [line.cells[-1].text for line in sheet.rows]
     assert ranks[-1] == "n/a"
     assert [float(rank) for rank in ranks[:-1]] == sorted(float(rank) for rank in ranks[:-1])
-    assert sheet.lines[-1].kind == "reference"
+    assert sheet.rows[-1].kind == "reference"
 
 
 def test_without_annotations_there_is_no_localisation():
     bare = make(gallery=0, annotated=False)
     assert [sheet.key for sheet in group_sheets(bare)] == ["faithfulness", "consistency"]
-    assert "Localisation" not in [head.label for head in overview(bare).heads]
+    assert "Localisation" not in [head.label for head in overview(bare).columns]
 
 
 def test_undefined_cases_are_counted_and_the_common_count_is_said_once(result):
-    said = {line.name: line.cells[0].text for line in undefined_sheet(result).lines}
+    said = {line.name: line.cells[0].text for line in undefined_sheet(result).rows}
     assert said["Pixel AP"] == "6 for every method"
     assert said["Gini"] == "0 for most methods. 12 for SoftCAM: Uniform map"
     assert "Deletion AUC" not in said
@@ -132,12 +131,12 @@ def test_undefined_cases_are_counted_and_the_common_count_is_said_once(result):
 
 def test_answers_times_and_reasons_stand_in_their_tables(result):
     answers = answers_sheet(result)
-    assert str(answers.lines[0].cells[0]) == "0.912 [0.87, 0.94]"
-    assert [str(cell) for cell in answers.lines[1].cells] == ["n/a", "0.850 [0.80, 0.90]"]
+    assert str(answers.rows[0].cells[0]) == "0.912 [0.87, 0.94]"
+    assert [str(cell) for cell in answers.rows[1].cells] == ["n/a", "0.850 [0.80, 0.90]"]
     cost = cost_sheet(result)
-    assert [cell.text for cell in cost.lines[1].cells] == ["n/a", "12"]
-    assert [cell.text for cell in cost.lines[0].cells] == ["0.01", "0"]
-    assert skipped_sheet(result).lines[0].name == "LRP 100%"
+    assert [cell.text for cell in cost.rows[1].cells] == ["n/a", "12"]
+    assert [cell.text for cell in cost.rows[0].cells] == ["0.01", "0"]
+    assert skipped_sheet(result).rows[0].name == "LRP 100%"
     assert flags(result) == ["Twin & co_1: Grad-CAM, own: its map survives random weights."]
 
 
@@ -153,10 +152,10 @@ def test_tables_with_nothing_in_them_are_left_out(result):
 
 def test_recall_is_given_for_each_finding_and_size_that_has_lesions(result):
     sheet = lesions_sheet(result)
-    heads = [head.label for head in sheet.heads]
+    heads = [head.label for head in sheet.columns]
     assert heads[:3] == [
         "spot, below 0.1 % (n = 4)", "spot, 0.1 to 1 % (n = 3)", "spot, from 1 % (n = 2)",
     ]  # fmt: skip
     assert len(heads) == 5  # of the other finding there is no large lesion
-    assert [len(line.cells) for line in sheet.lines] == [5] * len(result.rows)
-    assert str(sheet.lines[0].cells[0]) == "0.50 [0.25, 0.75]"
+    assert [len(line.cells) for line in sheet.rows] == [5] * len(result.rows)
+    assert str(sheet.rows[0].cells[0]) == "0.50 [0.25, 0.75]"

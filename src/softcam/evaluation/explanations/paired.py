@@ -10,11 +10,9 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from softcam.errors import InputError
-from softcam.evaluation.bootstrap import Interval, resamples_of
+from softcam.evaluation.bootstrap import Interval, percentile_interval, weights_of
 
 Floats = npt.NDArray[np.float64]
-
-_ROWS_AT_ONCE = 256  # resamples: their weights are a matrix of (resamples, cases)
 
 
 @dataclass(frozen=True)
@@ -96,14 +94,7 @@ def compare(
     alone = len(set(patients)) == 1
     drawn: list[tuple[Floats, Floats, Floats]] = []
     if not alone:
-        block: list[Floats] = []
-        for rows in resamples_of(patients, resamples, seed):
-            block.append(np.bincount(rows, minlength=cases).astype(np.float64))
-            if len(block) == _ROWS_AT_ONCE:
-                drawn.append(statistics(np.stack(block)))
-                block = []
-        if block:
-            drawn.append(statistics(np.stack(block)))
+        drawn = [statistics(block) for block in weights_of(patients, resamples, seed)]
     intervals = []
     counts = (defined.sum(axis=0), defined.sum(axis=0), both.sum(axis=0))
     for which, count in enumerate(counts):
@@ -114,7 +105,13 @@ def compare(
         )
         intervals.append(
             tuple(
-                _interval(float(value), replicates[:, column], int(count[column]), level, alone)
+                percentile_interval(
+                    float(value),
+                    replicates[:, column],
+                    int(count[column]),
+                    level=level,
+                    alone=alone,
+                )
                 for column, value in enumerate(point[which][0])
             )
         )
@@ -133,13 +130,3 @@ def _ranks(costs: Floats) -> Floats:
     for row in np.flatnonzero(~whole):
         ranks[row] = rankdata(costs[row], nan_policy="omit")
     return ranks
-
-
-def _interval(value: float, drawn: Floats, count: int, level: float, alone: bool) -> Interval:
-    known = drawn[~np.isnan(drawn)]
-    undefined = 0 if alone else drawn.size - known.size
-    low = high = float("nan")
-    if not alone and not np.isnan(value) and 2 * undefined <= drawn.size:
-        tail = (1 - level) / 2
-        low, high = (float(end) for end in np.quantile(known, [tail, 1 - tail]))
-    return Interval(value, low, high, count, undefined)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Literal
 
-from softcam.evaluation.bootstrap import Interval
 from softcam.evaluation.explanations.measures import Group, Measure
 from softcam.evaluation.explanations.result import ExplanationBenchmark, Method, MethodRow
+from softcam.report.table import Cell, Column, Row, Table, figure, measured
 
 GROUPS: dict[Group, str] = {
     "localisation": "Is the map right? Localisation",
@@ -22,111 +21,6 @@ ARROW: dict[bool | None, Literal["↑", "↓", ""]] = {True: "↑", False: "↓"
 """Which way is better, by a measure's `higher_is_better`."""
 
 _FEW = 6  # names that are listed before they are counted
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column.
-
-    Attributes:
-        label: What it is called.
-        arrow: Which way is better; empty for neither.
-        meaning: What it is, in one line; empty where the label says it.
-    """
-
-    label: str
-    arrow: Literal["↑", "↓", ""] = ""
-    meaning: str = ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a cell.
-
-    Attributes:
-        text: A number or words.
-        span: Its interval in brackets; empty without one.
-        best: Whether to set it in bold.
-        numeric: Whether it stands to the right.
-    """
-
-    text: str
-    span: str = ""
-    best: bool = False
-    numeric: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.text} {self.span}" if self.span else self.text
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a table.
-
-    Attributes:
-        name: What it is about.
-        cells: One for each head.
-        subject: The model that the method explains; empty where lines are not methods.
-        kind: The reference, a floor that knows nothing of the model, or neither.
-    """
-
-    name: str
-    cells: tuple[Cell, ...]
-    subject: str = ""
-    kind: Literal["reference", "floor", ""] = ""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table.
-
-    Attributes:
-        key: Its anchor.
-        title: Its heading.
-        caption: How it was measured and how it is read, in sentences.
-        corner: Head of the names.
-        heads: Heads of the other columns.
-        lines: Its lines.
-    """
-
-    key: str
-    title: str
-    caption: str
-    corner: str
-    heads: tuple[Head, ...]
-    lines: tuple[Line, ...]
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number with fixed digits, or with a power of ten where they would hide it.
-
-    Args:
-        value: Any number; NaN gives "n/a".
-        digits: Digits behind the point.
-    """
-    if math.isnan(value):
-        return "n/a"
-    size = abs(value)
-    if math.isinf(value) or size >= 10_000 or 0 < size < 0.5 * 10**-digits:
-        return f"{value:.2g}"
-    return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def span(interval: Interval) -> str:
-    """Write an interval's ends as ``[0.21, 0.30]``, with a third digit where two look the same."""
-    if math.isnan(interval.value):
-        return ""
-    if math.isnan(interval.low):
-        return "[n/a]"
-    ends = (interval.low, interval.high)
-    digits = 2 if f"{ends[0]:.2f}" != f"{ends[1]:.2f}" else 3
-    # Adding zero takes the sign from what was rounded to it. Ends that fixed digits would hide
-    # or spread get a power of ten, but no single end does: 0.00 beside 0.11 reads well.
-    if 0.5 * 10**-digits <= max(abs(end) for end in ends) < 10_000 or ends == (0.0, 0.0):
-        low, high = (f"{round(end, digits) + 0.0:.{digits}f}" for end in ends)
-    else:
-        low, high = (number(end, digits) for end in ends)
-    return f"[{low}, {high}]"
 
 
 def short_name(method: Method) -> str:
@@ -154,7 +48,7 @@ def best_of(result: ExplanationBenchmark, key: str) -> set[Method]:
     return {method for method, rank in known.items() if rank.value == first or rank.low <= first}
 
 
-def overview(result: ExplanationBenchmark) -> Sheet:
+def overview(result: ExplanationBenchmark) -> Table:
     """Give the mean ranks of every method, the best first."""
     groups = [g for g in GROUPS if any(_ranked(m) and m.group == g for m in result.measures())]
     columns: list[str | None] = [*groups, None] if len(groups) > 1 else [*groups]
@@ -168,23 +62,24 @@ def overview(result: ExplanationBenchmark) -> Sheet:
         _line(
             result,
             row,
-            [Cell(number(result.mean_rank(row, group), 2)) for group in columns],
+            [figure(result.mean_rank(row, group), 2) for group in columns],
         )
         for row in sorted(result.rows, key=place)
     ]
-    return Sheet(
+    return Table(
         "overview",
         "Mean ranks",
         f"Mean rank of each of {len(lines)} methods over the measures that rank it, 1 the best, "
         "sorted by the last column. Every measure counts the same, so that a group with more "
         "measures weighs more in the last column.",
         "Method",
-        tuple(Head("All" if group is None else group.capitalize(), "↓") for group in columns),
+        tuple(Column("All" if group is None else group.capitalize(), "↓") for group in columns),
         tuple(lines),
+        grouped=False,  # it is sorted by rank, and names the model in the row
     )
 
 
-def group_sheets(result: ExplanationBenchmark) -> list[Sheet]:
+def group_sheets(result: ExplanationBenchmark) -> list[Table]:
     """Give one table for each group that was measured: methods in lines, measures in columns."""
     sheets = []
     for group, title in GROUPS.items():
@@ -197,13 +92,13 @@ def group_sheets(result: ExplanationBenchmark) -> list[Sheet]:
         for row in result.rows:
             cells = [_measured(row, measure, best[measure.key]) for measure in measures]
             if ranked:
-                cells.append(Cell(number(result.mean_rank(row, group), 2)))
+                cells.append(figure(result.mean_rank(row, group), 2))
             lines.append(_line(result, row, cells))
-        heads = [Head(m.label, ARROW[m.higher_is_better], m.meaning) for m in measures]
+        heads = [Column(m.label, ARROW[m.higher_is_better], m.meaning) for m in measures]
         if ranked:
-            heads.append(Head("Mean rank", "↓", f"mean of the ranks in {group}, 1 the best"))
+            heads.append(Column("Mean rank", "↓", f"mean of the ranks in {group}, 1 the best"))
         caption = f"{how_measured(result)} {_LEGEND}"
-        sheets.append(Sheet(group, title, caption, "Method", tuple(heads), tuple(lines)))
+        sheets.append(Table(group, title, caption, "Method", tuple(heads), tuple(lines)))
     return sheets
 
 
@@ -225,31 +120,29 @@ def how_measured(result: ExplanationBenchmark) -> str:
     )
 
 
-def answers_sheet(result: ExplanationBenchmark) -> Sheet | None:
+def answers_sheet(result: ExplanationBenchmark) -> Table | None:
     """Give how well every subject classifies; None if that is not known."""
     if not result.answers:
         return None
     lines = tuple(
-        Line(
+        Row(
             answer.subject,
-            tuple(
-                Cell(number(value.value), span(value)) for value in (answer.auc, answer.accuracy)
-            ),
+            tuple(measured(value) for value in (answer.auc, answer.accuracy)),
         )
         for answer in result.answers
     )
-    return Sheet(
+    return Table(
         "answers",
         "Is the answer right?",
         "Classification of all images of the split, with 95 % intervals from a bootstrap over "
         "patients. A good map of a worse model is worth less.",
         "Model",
-        (Head("AUC", "↑"), Head("Accuracy", "↑")),
+        (Column("AUC", "↑"), Column("Accuracy", "↑")),
         lines,
     )
 
 
-def lesions_sheet(result: ExplanationBenchmark) -> Sheet | None:
+def lesions_sheet(result: ExplanationBenchmark) -> Table | None:
     """Give the share of lesions found, by finding and size; None if no lesion is marked."""
     columns = {
         (one.finding, one.low, one.high): one.lesions for one in result.recalls if one.lesions
@@ -262,9 +155,9 @@ def lesions_sheet(result: ExplanationBenchmark) -> Sheet | None:
         cells = []
         for finding, low, _ in columns:
             recall = found.get((row.method, finding, low))
-            cells.append(Cell(number(recall.value, 2), span(recall)) if recall else Cell("n/a"))
+            cells.append(measured(recall, 2) if recall else Cell("n/a"))
         lines.append(_line(result, row, cells))
-    return Sheet(
+    return Table(
         "lesions",
         "Which lesions are found, by size",
         "Share of the separate lesions that the map touches where it is cut at half its maximum, "
@@ -272,7 +165,7 @@ def lesions_sheet(result: ExplanationBenchmark) -> Sheet | None:
         "patients; n is the number of lesions. A map that covers everything finds all of them.",
         "Method",
         tuple(
-            Head(f"{finding}, {_size(low, high)} (n = {count})", "↑")
+            Column(f"{finding}, {_size(low, high)} (n = {count})", "↑")
             for (finding, low, high), count in columns.items()
         ),
         tuple(lines),
@@ -286,24 +179,28 @@ def _size(low: float, high: float) -> str:
     return f"from {100 * low:.2g} %" if high >= 1 else f"{100 * low:.2g} to {100 * high:.2g} %"
 
 
-def cost_sheet(result: ExplanationBenchmark) -> Sheet:
+def cost_sheet(result: ExplanationBenchmark) -> Table:
     """Give time and memory of every method."""
     lines = [
-        _line(result, row, [Cell(_significant(row.seconds)), Cell(_significant(row.peak_mib))])
+        _line(
+            result,
+            row,
+            [Cell(_significant(value), numbers=(value,)) for value in (row.seconds, row.peak_mib)],
+        )
         for row in result.rows
     ]
-    return Sheet(
+    return Table(
         "cost",
         "Time and memory",
         "Seconds per map, the median over batches, and the largest growth of memory meanwhile. "
         "Maps that all came from a store of earlier ones have no time.",
         "Method",
-        (Head("Seconds per map", "↓"), Head("Memory, MiB", "↓")),
+        (Column("Seconds per map", "↓"), Column("Memory, MiB", "↓")),
         tuple(lines),
     )
 
 
-def undefined_sheet(result: ExplanationBenchmark) -> Sheet | None:
+def undefined_sheet(result: ExplanationBenchmark) -> Table | None:
     """Give the cases without a value, measure by measure; None if there are none."""
     lines = []
     for measure in result.measures():
@@ -311,32 +208,32 @@ def undefined_sheet(result: ExplanationBenchmark) -> Sheet | None:
         for row in result.rows:
             counted[row.undefined.get(measure.key, 0)].append(str(row.method))
         if set(counted) != {0}:
-            lines.append(Line(measure.label, (Cell(_in_words(counted), numeric=False),)))
+            lines.append(Row(measure.label, (Cell(_in_words(counted), numeric=False),)))
     if not lines:
         return None
-    return Sheet(
+    return Table(
         "undefined",
         "Cases without a value",
         f"Of {_count(len(result.cases), 'case')}. They are left out of the mean of that method; "
         "differences use the cases that both methods have.",
         "Measure",
-        (Head("Cases without a value"),),
+        (Column("Cases without a value"),),
         tuple(lines),
     )
 
 
-def skipped_sheet(result: ExplanationBenchmark) -> Sheet | None:
+def skipped_sheet(result: ExplanationBenchmark) -> Table | None:
     """Give the methods that could not be used; None if all could."""
     if not result.skipped:
         return None
-    return Sheet(
+    return Table(
         "skipped",
         "Methods left out",
         "What could not explain which model, and why.",
         "Method",
-        (Head("Model"), Head("Why")),
+        (Column("Model"), Column("Why")),
         tuple(
-            Line(one.label, (Cell(one.subject, numeric=False), Cell(one.why, numeric=False)))
+            Row(one.label, (Cell(one.subject, numeric=False), Cell(one.why, numeric=False)))
             for one in result.skipped
         ),
     )
@@ -347,7 +244,7 @@ def flags(result: ExplanationBenchmark) -> list[str]:
     return [f"{row.method}: {flag}" for row in result.rows for flag in row.flags]
 
 
-def sheets(result: ExplanationBenchmark) -> list[Sheet]:
+def sheets(result: ExplanationBenchmark) -> list[Table]:
     """Give all tables, in the order shown."""
     given = [
         answers_sheet(result),
@@ -369,14 +266,14 @@ def _measured(row: MethodRow, measure: Measure, best: set[Method]) -> Cell:
     found = row.means.get(measure.key)
     if found is None:
         return Cell("n/a")
-    return Cell(number(found.value), span(found), row.method in best)
+    return measured(found, best=row.method in best)
 
 
-def _line(result: ExplanationBenchmark, row: MethodRow, cells: list[Cell]) -> Line:
+def _line(result: ExplanationBenchmark, row: MethodRow, cells: list[Cell]) -> Row:
     kind: Literal["reference", "floor", ""] = "floor" if row.floor else ""
     if row.method == result.reference:
         kind = "reference"
-    return Line(short_name(row.method), tuple(cells), row.method.subject, kind)
+    return Row(short_name(row.method), tuple(cells), row.method.subject, kind)
 
 
 def _count(count: int, what: str) -> str:
