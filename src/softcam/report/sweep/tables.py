@@ -65,7 +65,7 @@ def test_table(result: SweepResult) -> Table:
         heads += [
             _column(measure),
             Column("SD over seeds"),
-            Column(f"{name}, less the twin's"),
+            Column(f"{name[:1].upper()}{name[1:]}, less the twin's"),
             Column("p (Holm)"),
         ]
     lines = []
@@ -195,8 +195,9 @@ def _column(measure: str) -> Column:
 def _with_spread(figure: Figure | None) -> Cell:
     if figure is None or math.isnan(figure.mean.value):
         return Cell("n/a")
-    spread = "" if math.isnan(figure.spread) else f"± {number(figure.spread)}"
-    return Cell(number(figure.mean.value), spread, numbers=(figure.mean.value,))
+    # Not in the cell's span, which holds the brackets of an interval.
+    spread = "" if math.isnan(figure.spread) else f" ± {number(figure.spread)}"
+    return Cell(f"{number(figure.mean.value)}{spread}", numbers=(figure.mean.value,))
 
 
 def _state(row: Row) -> str:

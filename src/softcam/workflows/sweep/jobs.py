@@ -112,6 +112,11 @@ def threads_each(jobs: int) -> int:
     return max(1, cores // jobs)
 
 
+def command_for(description: Path) -> list[str]:
+    """Give the command that does the work which a file describes."""
+    return [sys.executable, "-m", "softcam.workflows.sweep.work", str(description)]
+
+
 def _start(work: Work, jobs: int, folder: Path) -> _Process:
     stem = f"{work.name}-seed{work.config.seed}-{work.split}"
     description = write_atomically(folder / f"{stem}.json", work.write())
@@ -122,7 +127,7 @@ def _start(work: Work, jobs: int, folder: Path) -> _Process:
     with log.open("wb") as stream:
         # A session of its own: Ctrl-C reaches the sweep alone, which asks each process once.
         running = subprocess.Popen(
-            [sys.executable, "-m", "softcam.workflows.sweep.work", str(description)],
+            command_for(description),
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,
