@@ -20,6 +20,7 @@ from softcam.cli.errors import run_safely
 from softcam.cli.evaluate import evaluate
 from softcam.cli.explain import explain
 from softcam.cli.import_data import import_data
+from softcam.cli.sweep import SeveralValues, sweep
 from softcam.cli.train import train
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (demo, check, train, explain, evaluate, compare, benchmark, doctor):
     app.command()(command)
 app.command("import")(import_data)
+app.command(cls=SeveralValues)(sweep)
 
 
 def main() -> None:

@@ -125,6 +125,9 @@ def train(
         int | None, typer.Option(help="Steps between checkpoints within an epoch; 0: none.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the splits of a table without; --seed if left out.")
+    ] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
     check: Annotated[

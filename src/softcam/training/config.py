@@ -86,6 +86,7 @@ class TrainConfig(BaseModel):
         checkpoint_steps: Optimizer steps between checkpoints within an epoch, beside the one at
             its end; 0 for none. It changes no number of the run.
         seed: Seed of everything random.
+        split_seed: Seed of the splits of a table that gives none; the run's seed if None.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
     """
@@ -144,6 +145,7 @@ class TrainConfig(BaseModel):
     cache_gb: float = Field(default=4.0, ge=0)
     checkpoint_steps: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    split_seed: int | None = Field(default=None, ge=0, lt=2**32)
     with_twin: bool = False
     black_box: bool = False
 
@@ -202,6 +204,10 @@ class TrainConfig(BaseModel):
         changes |= {"recipe": "dense", "neck": None, "concentration": 0.0, "plain_loss": 0.0}
         changes |= {name: type(self).model_fields[name].default for name in SHAPING}
         return self.model_copy(update={**changes, "mode": "exact"})
+
+    def seed_of_splits(self) -> int:
+        """Give the seed of the splits of a table that gives none."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     def learning_rate(self) -> float:
         """Give the peak learning rate."""

@@ -283,7 +283,9 @@ def _split_as_in_training(
 ) -> Table:
     """Make the splits of the training again if this is its table: its test images are meant."""
     config, data = info.training.get("config") or {}, info.training.get("data") or {}
-    made = read_table(table.path, images=images, spec=spec, seed=int(config.get("seed", 0)))
+    seed = config.get("split_seed")
+    seed = int(config.get("seed", 0) if seed is None else seed)
+    made = read_table(table.path, images=images, spec=spec, seed=seed)
     if split_digest(made) == data.get("split_sha256"):
         return made
     _LOG.info("%s: has no splits: all %d images are measured", table.path, len(table))

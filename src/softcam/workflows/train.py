@@ -156,7 +156,10 @@ def _train_models(
     show_progress = show_progress and processes.first
     # Bad input leaves nothing behind: the folder is made when table, images and model are good.
     table = read_table(
-        settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
+        settings.table,
+        images=settings.images,
+        spec=settings.dataset,
+        seed=settings.seed_of_splits(),
     )
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)

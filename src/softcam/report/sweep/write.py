@@ -1,0 +1,117 @@
+"""All that a sweep leaves in its folder beside the runs."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from softcam.errors import InputError
+from softcam.files import write_atomically
+from softcam.report.explanations.html import png_size
+from softcam.report.sweep.content import MEANINGS, NAMES, SweepResult
+from softcam.report.sweep.curves import Drawn, draw_figures
+from softcam.report.sweep.tables import runs_to_csv, tables, to_csv
+from softcam.report.table_files import to_latex, to_markdown
+
+
+def write_sweep(result: SweepResult, folder: Path, *, title: str = "Penalty sweep") -> list[Path]:
+    """Write a sweep's tables, figures, page and, last, `sweep.json`.
+
+    Every file appears whole or not at all; a folder without `sweep.json` is an unfinished sweep.
+
+    Args:
+        result: What was found.
+        folder: The sweep's folder.
+        title: Heading of the page.
+
+    Returns:
+        The paths, in the order written.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    figures = draw_figures(result)
+    place = folder / "figures"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (folder / "sweep.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{place}: cannot write here ({error.strerror}).") from error
+    written = [
+        write_atomically(place / f"{drawn.key}.{suffix}", content)
+        for drawn in figures
+        for suffix, content in drawn.files.items()
+    ]
+    texts = {
+        "table.csv": to_csv(result),
+        "runs.csv": runs_to_csv(result),
+        "table.md": to_markdown(tables(result), title),
+        "table.tex": to_latex(tables(result), "sweep"),
+        "sweep.html": to_html(result, figures, title=title),
+        "sweep.json": json.dumps(to_json(result), indent=1, allow_nan=False) + "\n",
+    }
+    return written + [write_atomically(folder / name, text) for name, text in texts.items()]
+
+
+def to_json(result: SweepResult) -> dict[str, Any]:
+    """Give everything as JSON knows it: an undefined number is None."""
+    values: dict[str, Any] = _plain(dataclasses.asdict(result))
+    for row, written in zip(result.rows, values["rows"], strict=True):
+        for split, figures in (("val", row.val), ("test", row.test)):
+            for measure, figure in figures.items():
+                written[split][measure]["sd_over_seeds"] = _plain(figure.spread)
+    chosen = result.chosen
+    return {"chosen": None if chosen is None else chosen.name, **values}
+
+
+def to_html(result: SweepResult, figures: Sequence[Drawn], *, title: str) -> str:
+    """Write the page: it holds its styles and pictures itself and asks the network for nothing.
+
+    Args:
+        result: What was found; all text is escaped.
+        figures: As `draw_figures` gives them.
+        title: The heading.
+
+    Returns:
+        HTML.
+    """
+    package = files("softcam.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"uri": _uri, "size": png_size}
+    page = environment.from_string((package / "sweep" / "page.html").read_text(encoding="utf-8"))
+    styles = (package / "report.css", package / "explanations" / "page.css")
+    measured = {name for row in result.rows for name in row.val}
+    return page.render(
+        title=title,
+        style="\n".join(place.read_text(encoding="utf-8") for place in styles),
+        result=result,
+        figures=figures,
+        tables=tables(result),
+        meanings=[(NAMES[key], text) for key, text in MEANINGS.items() if key in measured],
+        settings=yaml.safe_dump(_plain(result.settings), sort_keys=False),
+    )
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

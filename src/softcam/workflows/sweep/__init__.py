@@ -1,0 +1,1 @@
+"""A penalty sweep: many runs, one choice."""
