@@ -60,6 +60,9 @@ def train(
     lr_floor: Annotated[float | None, typer.Option(help="Floor of the cosine.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of steps to warm up.")] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="natural, balanced or progressive. Default natural.")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Epochs without a better validation AUC; 0 never stops.")
     ] = None,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from softcam.errors import InputError
 from softcam.training.augment import Augmentation
+from softcam.training.sampling import Sampling
 
 Size = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
 
@@ -49,6 +50,8 @@ class TrainConfig(BaseModel):
         lr_floor: The cosine schedule never goes below this; by optimizer if None (1e-6, 1e-4).
         warmup: Share of the steps over which the learning rate rises from zero.
         class_weights: "none", or "balanced" for the inverse of the class frequencies.
+        sampling: "natural" shows each image once an epoch, "balanced" every class equally often,
+            "progressive" goes from the first to the second over the epochs.
         patience: Stop after so many epochs without a better validation AUC; 0 never stops early.
         precision: "32", "bf16" or "auto" (bf16 where the processor or GPU computes in it).
         device: "auto", "cpu" or "cuda".
@@ -91,6 +94,7 @@ class TrainConfig(BaseModel):
     lr_floor: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     warmup: float = Field(default=0.05, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Sampling = "natural"
     patience: int = Field(default=0, ge=0)
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -120,6 +124,11 @@ class TrainConfig(BaseModel):
             raise ValueError("give either pretrained or weights, not both")
         if self.black_box and self.with_twin:
             raise ValueError("a black box has no twin; give either black_box or with_twin")
+        if self.sampling != "natural" and self.class_weights != "none":
+            raise ValueError(
+                f"sampling {self.sampling} and class_weights {self.class_weights} would correct "
+                "the class frequencies twice; give one of them"
+            )
         return self
 
     def for_twin(self) -> TrainConfig:

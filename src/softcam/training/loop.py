@@ -86,7 +86,13 @@ def fit(
     gpu = device == "cuda"
     loader = make_loader(
         train,
-        EpochSampler(len(train), config.seed),
+        EpochSampler(
+            len(train),
+            config.seed,
+            labels=train.labels,
+            rule=config.sampling,
+            epochs=config.epochs,
+        ),
         batch_size=config.batch_size,
         seed=config.seed,
         workers=workers,

@@ -23,6 +23,7 @@ from softcam.training.dataset import ImageDataset
 from softcam.training.loop import Fitted, fit
 from softcam.training.precision import choose_device
 from softcam.training.run import Run, check_folder, start_folder
+from softcam.training.sampling import require_one_class
 from softcam.training.thresholds import choose_thresholds
 from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
@@ -152,6 +153,7 @@ class _Data:
     @classmethod
     def of(cls, table: Table, settings: TrainConfig) -> _Data:
         train, val = table.subset("train"), table.subset("val")
+        require_one_class(settings.sampling, train.labels())
         if len(train) < 2:
             raise InputError(f"{table.path}: has {len(train)} training image; training needs two.")
         return cls(table, train, val)
