@@ -52,6 +52,13 @@ def train(
     ] = None,
     l1: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean |A|.")] = None,
     l2: Annotated[float | None, typer.Option(help="ElasticNet: weight of mean A^2.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="cross-entropy, focal or ordinal. Default cross-entropy.")
+    ] = None,
+    focal_gamma: Annotated[float | None, typer.Option(help="Focal exponent. Default 2.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of the target spread over all classes.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,

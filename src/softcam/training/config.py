@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from softcam.errors import InputError
 from softcam.training.augment import Augmentation
+from softcam.training.losses import LossName
 from softcam.training.sampling import Sampling
 
 Size = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
@@ -42,6 +43,10 @@ class TrainConfig(BaseModel):
         augment: Recipe of random changes: none, light, fundus, oct or chest.
         l1: ElasticNet weight of the mean absolute evidence.
         l2: ElasticNet weight of the mean squared evidence.
+        loss: "cross-entropy", "focal", or "ordinal" for classes in order, see
+            `softcam.training.losses`.
+        focal_gamma: Exponent of the focal loss.
+        label_smoothing: Share of the target that is spread over all classes.
         epochs: Passes over the training images.
         batch_size: Images per step.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
@@ -86,6 +91,9 @@ class TrainConfig(BaseModel):
     augment: Augmentation = "light"
     l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    loss: LossName = "cross-entropy"
+    focal_gamma: float = Field(default=2.0, ge=0, le=20, allow_inf_nan=False)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=16, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"

@@ -100,7 +100,7 @@ def require_one_class(rule: Sampling, labels: npt.NDArray[Any]) -> None:
         )
 
 
-def _rounded(wanted: npt.NDArray[np.float64], random: np.random.Generator) -> list[int]:
+def _rounded(wanted: npt.NDArray[Any], random: np.random.Generator) -> list[int]:
     """Round counts and keep their sum; which of equal remainders goes up is drawn."""
     counts = np.floor(wanted + 1e-9).astype(np.int64)
     missing = round(float(wanted.sum())) - int(counts.sum())

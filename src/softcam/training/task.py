@@ -11,10 +11,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from softcam.errors import WorkError
 from softcam.evidence.info import Task
-from softcam.evidence.loss import classification_loss
 from softcam.evidence.output import Output
 from softcam.evidence.penalty import ElasticNet
 from softcam.training.config import TrainConfig
+from softcam.training.losses import ClassificationLoss
 from softcam.training.monitor import validation_auc
 from softcam.training.schedule import cosine_with_floor, make_optimizer
 from softcam.training.seeds import STEP, derive
@@ -45,6 +45,7 @@ class ClassificationTask(lightning.LightningModule):
         self.config = config
         self.task = task
         self.steps = steps
+        self.loss = ClassificationLoss(config.loss, config.label_smoothing, config.focal_gamma)
         self.penalty = ElasticNet(config.l1, config.l2)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._answers: list[tuple[Tensor, Tensor]] = []
@@ -65,7 +66,7 @@ class ClassificationTask(lightning.LightningModule):
         images, target = batch
         logits, evidence = self(images)
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = classification_loss(logits, target, weight)
+        loss = self.loss(logits, target, weight)
         if evidence is not None and (self.config.l1 or self.config.l2):
             penalty = self.penalty(evidence)
             self.log("train_penalty", penalty, on_step=False, on_epoch=True)
@@ -87,7 +88,7 @@ class ClassificationTask(lightning.LightningModule):
         """Log loss and AUC over the whole validation set."""
         logits, labels = self.validation_answers()
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = classification_loss(logits, labels, weight)
+        loss = self.loss(logits, labels, weight)
         auc = validation_auc(logits, labels, self.task)
         if not torch.isfinite(loss):
             raise WorkError(

@@ -21,6 +21,7 @@ from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
 from softcam.training.loop import Fitted, fit
+from softcam.training.losses import require_task
 from softcam.training.precision import choose_device
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
@@ -153,6 +154,7 @@ class _Data:
     @classmethod
     def of(cls, table: Table, settings: TrainConfig) -> _Data:
         train, val = table.subset("train"), table.subset("val")
+        require_task(settings.loss, table.spec.task)
         require_one_class(settings.sampling, train.labels())
         if len(train) < 2:
             raise InputError(f"{table.path}: has {len(train)} training image; training needs two.")
