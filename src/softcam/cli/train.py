@@ -66,6 +66,9 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
     lr_floor: Annotated[float | None, typer.Option(help="Floor of the cosine.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of steps to warm up.")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Validate and save a moving average with this decay.")
+    ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     sampling: Annotated[
         str | None, typer.Option(help="natural, balanced or progressive. Default natural.")

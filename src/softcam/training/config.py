@@ -54,6 +54,7 @@ class TrainConfig(BaseModel):
         weight_decay: By optimizer if None (0.01 for adamw, 5e-4 for sgd).
         lr_floor: The cosine schedule never goes below this; by optimizer if None (1e-6, 1e-4).
         warmup: Share of the steps over which the learning rate rises from zero.
+        ema: Decay of the moving average of the weights that is validated and saved; 0 for none.
         class_weights: "none", or "balanced" for the inverse of the class frequencies.
         sampling: "natural" shows each image once an epoch, "balanced" every class equally often,
             "progressive" goes from the first to the second over the epochs.
@@ -101,6 +102,7 @@ class TrainConfig(BaseModel):
     weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     lr_floor: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     warmup: float = Field(default=0.05, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Sampling = "natural"
     patience: int = Field(default=0, ge=0)

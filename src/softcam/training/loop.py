@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from softcam.errors import InputError
 from softcam.evidence.info import Task
+from softcam.training.averaging import WeightAverage
 from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
@@ -134,6 +135,8 @@ def fit(
         TrainingProgress(name, shown=show_progress),
         newest,
     ]
+    if config.ema:
+        callbacks.append(WeightAverage(config.ema))
     if config.patience:
         callbacks.append(EarlyStopping("val_score", mode="max", patience=config.patience))
     (folder / "logs").mkdir(parents=True, exist_ok=True)
