@@ -12,6 +12,7 @@ from tests.system.conftest import FAST
 
 HABITS = (
     *("--ema", "0.9", "--sampling", "progressive"),
+    *("--freeze", "0", "--layer-decay", "0.5", "--head-lr", "2"),
     *("--loss", "focal", "--label-smoothing", "0.1"),
 )
 
@@ -65,6 +66,9 @@ def test_the_saved_model_is_the_average(dots, softcam, tmp_path):
         (("--ema", "1"), "ema: "),
         (("--focal-gamma", "-1"), "focal_gamma: "),
         (("--label-smoothing", "1"), "label_smoothing: "),
+        (("--layer-decay", "2"), "layer_decay: "),
+        (("--freeze", "all"), "freeze: give a number of stages, or backbone, not all"),
+        (("--freeze", "3"), "freeze: this backbone has stages up to 1, not 3"),
     ],
 )
 def test_a_habit_that_does_not_fit_is_refused_in_a_sentence(
@@ -74,3 +78,17 @@ def test_a_habit_that_does_not_fit_is_refused_in_a_sentence(
     assert result.code == 2
     assert message in result.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics(dots, softcam, tmp_path):
+    frozen, free = tmp_path / "frozen", tmp_path / "free"
+    flags = (*FAST[:6], "--epochs", "2", "--freeze", "backbone")
+    for run, more in ((frozen, ()), (free, ("--freeze", "0"))):
+        result = softcam("train", dots, "--out", run, *flags, *more)
+        assert result.code == 0, result.err
+    torch.manual_seed(0)
+    start = package.create_model("resnet18", num_classes=2, stages=1).state_dict()
+    after, other = weights(frozen), weights(free)
+    changed = {name for name in start if not torch.equal(start[name], after[name])}
+    assert changed == {"head.conv.weight", "head.conv.bias"}
+    assert {name for name in start if not torch.equal(start[name], other[name])} > changed

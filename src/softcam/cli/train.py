@@ -63,6 +63,13 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    head_lr: Annotated[float | None, typer.Option(help="Factor on the head's rate.")] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Factor on the rate from stage to earlier stage.")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="First stages that are not trained, or backbone.")
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
     lr_floor: Annotated[float | None, typer.Option(help="Floor of the cosine.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of steps to warm up.")] = None,

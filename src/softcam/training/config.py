@@ -51,6 +51,10 @@ class TrainConfig(BaseModel):
         batch_size: Images per step.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
         lr: Peak learning rate; by optimizer if None (3e-4 for adamw, 1e-3 for sgd).
+        head_lr: Factor on the learning rate of the head.
+        layer_decay: The backbone's last stage learns at this share of the rate, each stage
+            before it at this share of the next one's.
+        freeze: The first stages that are not trained (0 for none), or "backbone".
         weight_decay: By optimizer if None (0.01 for adamw, 5e-4 for sgd).
         lr_floor: The cosine schedule never goes below this; by optimizer if None (1e-6, 1e-4).
         warmup: Share of the steps over which the learning rate rises from zero.
@@ -99,6 +103,9 @@ class TrainConfig(BaseModel):
     batch_size: int = Field(default=16, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    head_lr: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    freeze: int | Literal["backbone"] = 0
     weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     lr_floor: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     warmup: float = Field(default=0.05, ge=0, lt=1)
@@ -127,6 +134,15 @@ class TrainConfig(BaseModel):
     @classmethod
     def _one_stage(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _number_or_backbone(cls, value: Any) -> Any:
+        """Take a number as text too, and say both forms where neither is meant."""
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if number == "backbone" or (type(number) is int and number >= 0):
+            return number
+        raise ValueError(f"give a number of stages, or backbone, not {value}")
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:

@@ -25,6 +25,7 @@ from softcam.training.averaging import WeightAverage
 from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
+from softcam.training.freezing import KeepFrozen, freeze
 from softcam.training.precision import choose_device, choose_precision
 from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
@@ -77,7 +78,8 @@ def fit(
 
     Raises:
         KeyboardInterrupt: After an interruption; the last finished epoch is on disk.
-        InputError: If the checkpoint in the folder is of another model.
+        InputError: If the checkpoint in the folder is of another model, or the backbone has not
+            the stages that are to be frozen.
     """
     device = choose_device(config)
     precision = choose_precision(config, device)
@@ -109,6 +111,7 @@ def fit(
         workers=workers,
         pin_memory=gpu,
     )
+    frozen = freeze(model, config.freeze, config.size)
     weights = class_weights(train.labels, task, model_outputs(model), config.class_weights)
     lightning_task = ClassificationTask(model, config, task, weights, len(loader) * config.epochs)
     model.to(memory_format=torch.channels_last)
@@ -135,6 +138,8 @@ def fit(
         TrainingProgress(name, shown=show_progress),
         newest,
     ]
+    if frozen:
+        callbacks.append(KeepFrozen(frozen))
     if config.ema:
         callbacks.append(WeightAverage(config.ema))
     if config.patience:

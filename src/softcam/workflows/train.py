@@ -20,6 +20,7 @@ from softcam.files import write_atomically
 from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
+from softcam.training.freezing import frozen_parameters
 from softcam.training.loop import Fitted, fit
 from softcam.training.losses import require_task
 from softcam.training.precision import choose_device
@@ -115,6 +116,8 @@ def train_and_assess(
     if settings.with_twin:
         other = settings.for_twin()
         models.append((other, new_model(other, table, len(data.train))))
+    for which, model in models:
+        frozen_parameters(model, which.freeze, which.size)  # or refuse
     runs = []
     for which, model in models:
         run = start_folder(which)
