@@ -95,6 +95,16 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="Go the whole way on one batch; keep nothing.")
+    ] = False,
+    overfit_batch: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Learn one batch of N images by heart, or exit with 1."),
+    ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try learning rates; write OUT-lr.csv and OUT-lr.png.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="First check the table, as softcam check does.")
     ] = False,
@@ -110,12 +120,22 @@ def train(
     from softcam.training.config import TrainConfig
     from softcam.workflows.settings import settings_for
     from softcam.workflows.train import train as run_training
+    from softcam.workflows.trials import find_trial
 
     flags: dict[str, Any] = {
         name: given[name]
         for name in TrainConfig.model_fields
         if given.get(name) is not None and given[name] != []
     }
+    trial = find_trial(
+        fast_dev_run=fast_dev_run, overfit_batch=overfit_batch, find_lr=find_lr, resume=resume
+    )
+    if trial is not None:
+        if trial.keeps_nothing and config is None:
+            flags.setdefault("out", Path("run"))  # never written
+        settings = settings_for(flags, config=config)
+        console().print(trial.work(settings), markup=False)
+        return
     settings = settings_for(flags, config=config, resume=resume)
     try:
         run = run_training(settings, resume=resume, check=check, strict=strict)

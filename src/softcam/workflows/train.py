@@ -79,6 +79,7 @@ def train_and_assess(
     check: bool = False,
     strict: bool = False,
     title: str | None = None,
+    table: Table | None = None,
     show_progress: bool = True,
 ) -> tuple[Run, Assessment]:
     """Train as `train` does, and keep what was measured at the end.
@@ -89,6 +90,7 @@ def train_and_assess(
         check: As `train`.
         strict: As `train`.
         title: Heading of the report.
+        table: The table, if it was read before; that of the settings if None.
         show_progress: Whether to show progress bars.
 
     Returns:
@@ -100,9 +102,10 @@ def train_and_assess(
         KeyboardInterrupt: As `train`.
     """
     # Bad input leaves nothing behind: the folder is made when table, images and model are good.
-    table = read_table(
-        settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
-    )
+    if table is None:
+        table = read_table(
+            settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
+        )
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
