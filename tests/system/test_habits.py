@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -66,6 +68,8 @@ def test_the_saved_model_is_the_average(dots, softcam, tmp_path):
         (("--ema", "1"), "ema: "),
         (("--focal-gamma", "-1"), "focal_gamma: "),
         (("--label-smoothing", "1"), "label_smoothing: "),
+        (("--precision", "fp16", "--device", "cpu"), "fp16 needs a CUDA GPU"),
+        (("--mlflow-uri", "http://x"), "mlflow_uri is of no use without mlflow"),
         (("--layer-decay", "2"), "layer_decay: "),
         (("--freeze", "all"), "freeze: give a number of stages, or backbone, not all"),
         (("--freeze", "3"), "freeze: this backbone has stages up to 1, not 3"),
@@ -92,3 +96,27 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(dots, softcam, tmp_path)
     changed = {name for name in start if not torch.equal(start[name], after[name])}
     assert changed == {"head.conv.weight", "head.conv.bias"}
     assert {name for name in start if not torch.equal(start[name], other[name])} > changed
+
+
+def test_what_is_logged_reaches_every_logger(dots, softcam, tmp_path, monkeypatch):
+    from lightning.pytorch.loggers import CSVLogger
+
+    from softcam.training import trackers
+
+    monkeypatch.setattr("softcam.workflows.train.require_mlflow", lambda: None)
+    monkeypatch.setattr(
+        trackers, "mlflow_logger", lambda config, folder: CSVLogger(folder, "tracked", "")
+    )
+    run = tmp_path / "run"
+    result = softcam("train", dots, "--out", run, *FAST, "--mlflow")
+    assert result.code == 0, result.err
+    assert "val_auc" in (run / "tracked" / "metrics.csv").read_text()
+    assert any(path.name.startswith("events") for path in (run / "logs").iterdir())
+
+
+def test_without_mlflow_one_sentence_tells_how_to_get_it(dots, softcam, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    result = softcam("train", dots, "--out", tmp_path / "run", *FAST, "--mlflow")
+    assert result.code == 1
+    assert 'run: pip install "softcam[mlflow]"' in " ".join(result.err.split())
+    assert not (tmp_path / "run").exists()

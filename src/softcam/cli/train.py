@@ -83,7 +83,7 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Epochs without a better validation AUC; 0 never stops.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32, bf16, or fp16 on CUDA.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that prepare images; 0: none.")
@@ -93,6 +93,10 @@ def train(
     ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    mlflow: Annotated[_Flag, typer.Option(help="Log to MLflow too.")] = None,
+    mlflow_uri: Annotated[
+        str | None, typer.Option(help="Its server or store; OUT/mlruns if left out.")
+    ] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
     fast_dev_run: Annotated[

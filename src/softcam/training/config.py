@@ -63,13 +63,16 @@ class TrainConfig(BaseModel):
         sampling: "natural" shows each image once an epoch, "balanced" every class equally often,
             "progressive" goes from the first to the second over the epochs.
         patience: Stop after so many epochs without a better validation AUC; 0 never stops early.
-        precision: "32", "bf16" or "auto" (bf16 where the processor or GPU computes in it).
+        precision: "32", "bf16", "fp16" (with scaled gradients, on CUDA) or "auto" (bf16 where the
+            processor or GPU computes in it).
         device: "auto", "cpu" or "cuda".
         workers: Processes that prepare images; 0 prepares them in this one, None chooses, see
             `softcam.training.loop.choose_workers`.
         cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
         cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
         seed: Seed of everything random.
+        mlflow: Log to MLflow too.
+        mlflow_uri: Its server or store; the run folder's `mlruns` if None.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
     """
@@ -113,12 +116,14 @@ class TrainConfig(BaseModel):
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Sampling = "natural"
     patience: int = Field(default=0, ge=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int | None = Field(default=None, ge=0, le=64)
     cache: Path | None = None
     cache_gb: float = Field(default=4.0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    mlflow: bool = False
+    mlflow_uri: str | None = None
     with_twin: bool = False
     black_box: bool = False
 
@@ -150,6 +155,8 @@ class TrainConfig(BaseModel):
             raise ValueError("give either pretrained or weights, not both")
         if self.black_box and self.with_twin:
             raise ValueError("a black box has no twin; give either black_box or with_twin")
+        if self.mlflow_uri is not None and not self.mlflow:
+            raise ValueError("mlflow_uri is of no use without mlflow; give both, or neither")
         if self.sampling != "natural" and self.class_weights != "none":
             raise ValueError(
                 f"sampling {self.sampling} and class_weights {self.class_weights} would correct "

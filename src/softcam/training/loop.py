@@ -15,7 +15,6 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -29,6 +28,7 @@ from softcam.training.freezing import KeepFrozen, freeze
 from softcam.training.precision import choose_device, choose_precision
 from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
+from softcam.training.trackers import make_loggers
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def fit(
             devices=1,
             precision=precision,
             max_epochs=config.epochs,
-            logger=TensorBoardLogger(folder, name="logs", version=""),
+            logger=make_loggers(config, folder),
             callbacks=callbacks,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -23,10 +23,11 @@ from softcam.training.dataset import ImageDataset
 from softcam.training.freezing import frozen_parameters
 from softcam.training.loop import Fitted, fit
 from softcam.training.losses import require_task
-from softcam.training.precision import choose_device
+from softcam.training.precision import choose_device, choose_precision
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
 from softcam.training.thresholds import choose_thresholds
+from softcam.training.trackers import require_mlflow
 from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.inference import predict_table
@@ -110,7 +111,9 @@ def train_and_assess(
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
     check_folder(settings.out, resume=resume)
-    choose_device(settings)
+    choose_precision(settings, choose_device(settings))
+    if settings.mlflow:
+        require_mlflow()
     quality = None
     if check or strict:
         quality = _check(table, settings, strict=strict, show_progress=show_progress)
