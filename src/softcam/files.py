@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from softcam.errors import InputError
 
@@ -30,16 +33,37 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
         InputError: If the folder does not exist or cannot be written, or the disk is full.
     """
     data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as stream:
+        stream.write(data)
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file piece by piece that takes its place only when it is whole and on the disk.
+
+    A process that dies inside leaves the old file as it was, and `.NAME.XXXX` beside it.
+
+    Args:
+        path: Where to write; an existing file is replaced, its folder must exist.
+
+    Yields:
+        A stream to write to.
+
+    Raises:
+        InputError: If the folder does not exist or cannot be written, or the disk is full.
+    """
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())  # as any program would; mkstemp's 0600 is stricter
         temporary.replace(path)
+        _settle(path.parent)
     except OSError as error:
         raise InputError(
             f"{path}: cannot write here ({error.strerror}); choose a folder that exists, is "
@@ -48,4 +72,13 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-    return path
+
+
+def _settle(folder: Path) -> None:
+    """Make a rename outlive a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,12 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches whose gradients make one step. Default 1.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest norm of a step's gradient; 0: any.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     head_lr: Annotated[float | None, typer.Option(help="Factor on the head's rate.")] = None,
@@ -92,6 +99,9 @@ def train(
         Path | None, typer.Option(help="Folder that keeps prepared images from run to run.")
     ] = None,
     cache_gb: Annotated[float | None, typer.Option(help="Memory for prepared images.")] = None,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints within an epoch; 0: none.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     mlflow: Annotated[_Flag, typer.Option(help="Log to MLflow too.")] = None,
     mlflow_uri: Annotated[
@@ -122,6 +132,7 @@ def train(
     """
     given = locals()
     from softcam.training.config import TrainConfig
+    from softcam.training.processes import Processes
     from softcam.workflows.settings import settings_for
     from softcam.workflows.train import train as run_training
     from softcam.workflows.trials import find_trial
@@ -131,6 +142,9 @@ def train(
         for name in TrainConfig.model_fields
         if given.get(name) is not None and given[name] != []
     }
+    first = Processes.of_environment().first
+    if not first:  # what one process says need not be said by all
+        logging.getLogger("softcam").setLevel(logging.ERROR)
     trial = find_trial(
         fast_dev_run=fast_dev_run, overfit_batch=overfit_batch, find_lr=find_lr, resume=resume
     )
@@ -147,4 +161,5 @@ def train(
         raise InterruptedRunError(
             f"Go on with: softcam train --resume --out {settings.out}"
         ) from error
-    console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)
+    if first:
+        console().print(f"Run: {run.path}\nReport: {run.path / 'report.html'}", markup=False)

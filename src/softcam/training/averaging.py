@@ -9,6 +9,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from softcam.training.processes import Processes
+
 TRAINING_WEIGHTS = "training_weights"
 """Where a checkpoint keeps the weights that training goes on from; `state_dict` is the average."""
 
@@ -27,16 +29,23 @@ class WeightAverage(Callback):
 
     Source: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
 
+    Several processes have the same weights and each its own statistics of batch normalisation:
+    those are averaged over the processes before validation.
+
     Args:
         decay: Of the average, at least 0 and below 1, such as 0.999.
+        processes: That train together; one alone if None.
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, processes: Processes | None = None) -> None:
         self.decay = decay
+        self.processes = processes or Processes()
         self.updates = 0
         self.step = 0
         self._average: dict[str, Tensor] | None = None
         self._aside: dict[str, Tensor] | None = None
+        self._measured: list[Tensor] = []
+        self._loaded: Tensor | None = None
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -49,6 +58,15 @@ class WeightAverage(Callback):
             self._average = {
                 name: value.to(now[name].device) for name, value in self._average.items()
             }
+        buffers = {name for name, _ in pl_module.named_buffers()}
+        self._measured = [
+            value
+            for name, value in self._average.items()
+            if name in buffers and value.is_floating_point()
+        ]
+        if self._loaded is not None:  # the checkpoint's own are the first process's
+            self._put_statistics(self._loaded)
+            self._loaded = None
 
     @torch.no_grad()
     def on_train_batch_end(
@@ -76,8 +94,24 @@ class WeightAverage(Callback):
     ) -> None:
         """Put the average into the model."""
         if self._average is not None and self._aside is None:
+            self._join_statistics()
             self._aside = {name: value.clone() for name, value in _weights(pl_module).items()}
             _put(pl_module, self._average)
+
+    def _join_statistics(self) -> None:
+        if self.processes.several:
+            self._put_statistics(self.processes.sum(self._statistics()) / self.processes.world)
+
+    def _statistics(self) -> Tensor:
+        own = [item.flatten().float() for item in self._measured]
+        return torch.cat(own) if own else torch.zeros(0)
+
+    @torch.no_grad()
+    def _put_statistics(self, values: Tensor) -> None:
+        own = self._measured
+        parts = torch.split(values, [item.numel() for item in own])
+        for item, part in zip(own, parts, strict=True):
+            item.copy_(part.view_as(item))
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -88,12 +122,17 @@ class WeightAverage(Callback):
             self._aside = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the counters to the checkpoint, as primitives."""
-        return {"updates": self.updates, "step": self.step}
+        """Give the counters to the checkpoint, and the statistics of every process."""
+        state: dict[str, Any] = {"updates": self.updates, "step": self.step}
+        if self.processes.several:
+            state["statistics"] = self.processes.gather(self._statistics()).cpu()
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the counters from the checkpoint."""
+        """Take both from the checkpoint."""
         self.updates, self.step = int(state_dict["updates"]), int(state_dict["step"])
+        if self.processes.several:
+            self._loaded = state_dict["statistics"][self.processes.rank]
 
     def on_save_checkpoint(
         self,

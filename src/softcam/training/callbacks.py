@@ -37,6 +37,13 @@ class History(Callback):
         self.rows: list[dict[str, float | int | None]] = []
         self._started = time.monotonic()
 
+    def on_fit_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Take out of the file what came after the checkpoint, since it will come again."""
+        if self.rows or self.path.exists():
+            self._write(trainer)
+
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
@@ -58,7 +65,7 @@ class History(Callback):
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = round(time.monotonic() - self._started, 2)
         self.rows.append(row)
-        self._write()
+        self._write(trainer)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -69,7 +76,7 @@ class History(Callback):
         for name in ("train_loss", "train_penalty"):
             if name in trainer.callback_metrics:
                 self.rows[-1][name] = float(trainer.callback_metrics[name])
-        self._write()
+        self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Give the rows to the checkpoint, as primitives."""
@@ -79,7 +86,9 @@ class History(Callback):
         """Take the rows from the checkpoint."""
         self.rows = [dict(row) for row in state_dict["rows"]]
 
-    def _write(self) -> None:
+    def _write(self, trainer: lightning.Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
         stream = io.StringIO()
         names = ["epoch", *_COLUMNS, "lr", "seconds"]
         writer = csv.DictWriter(stream, names, restval="")

@@ -48,7 +48,9 @@ class TrainConfig(BaseModel):
         focal_gamma: Exponent of the focal loss.
         label_smoothing: Share of the target that is spread over all classes.
         epochs: Passes over the training images.
-        batch_size: Images per step.
+        batch_size: Images per step; of each process and micro-batch, where there are several.
+        accumulate: Micro-batches whose gradients are added before the optimizer steps.
+        clip: Largest norm of a step's gradient; longer ones are shortened to it, 0 leaves all.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
         lr: Peak learning rate; by optimizer if None (3e-4 for adamw, 1e-3 for sgd).
         head_lr: Factor on the learning rate of the head.
@@ -70,6 +72,8 @@ class TrainConfig(BaseModel):
             `softcam.training.loop.choose_workers`.
         cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
         cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
+        checkpoint_steps: Optimizer steps between checkpoints within an epoch, beside the one at
+            its end; 0 for none. It changes no number of the run.
         seed: Seed of everything random.
         mlflow: Log to MLflow too.
         mlflow_uri: Its server or store; the run folder's `mlruns` if None.
@@ -104,6 +108,8 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     head_lr: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -121,6 +127,7 @@ class TrainConfig(BaseModel):
     workers: int | None = Field(default=None, ge=0, le=64)
     cache: Path | None = None
     cache_gb: float = Field(default=4.0, ge=0)
+    checkpoint_steps: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     mlflow: bool = False
     mlflow_uri: str | None = None

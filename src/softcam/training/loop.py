@@ -6,26 +6,40 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 from softcam.training.averaging import WeightAverage
+from softcam.training.batches import Shares, StepBatches, loss_weights
 from softcam.training.callbacks import History, TrainingProgress
+from softcam.training.checkpoints import (
+    BEST,
+    LAST,
+    clear_unfinished,
+    read_checkpoint,
+)
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
 from softcam.training.freezing import KeepFrozen, freeze
+from softcam.training.logs import EventFiles, cut_back
+from softcam.training.norms import NormStatistics
 from softcam.training.precision import choose_device, choose_precision
+from softcam.training.processes import Processes
+from softcam.training.resume import Newest, Patience, Place
 from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
 from softcam.training.trackers import make_loggers
@@ -60,6 +74,8 @@ def fit(
     *,
     name: str = "training",
     show_progress: bool = True,
+    processes: Processes | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train a model; where `folder` has a checkpoint, go on from it.
 
@@ -72,23 +88,26 @@ def fit(
         folder: The run folder; checkpoints and logs go there.
         name: What the progress bar calls this run.
         show_progress: Whether to show it.
+        processes: The processes that train together; read from the environment if None.
+        callbacks: More of Lightning's callbacks.
 
     Returns:
         The model with the best epoch's weights, and the history.
 
     Raises:
         KeyboardInterrupt: After an interruption; the last finished epoch is on disk.
-        InputError: If the checkpoint in the folder is of another model, or the backbone has not
-            the stages that are to be frozen.
+        InputError: If the checkpoint in the folder is damaged or of another model, if the
+            images are too few for a step, or the backbone has not the stages that are to be
+            frozen.
     """
+    processes = processes or Processes.of_environment()
     device = choose_device(config)
     precision = choose_precision(config, device)
     workers = config.workers
     if workers is None:
         workers = choose_workers(device, train.decoded_each_epoch + val.decoded_each_epoch)
     gpu = device == "cuda"
-    loader = make_loader(
-        train,
+    batches = StepBatches(
         EpochSampler(
             len(train),
             config.seed,
@@ -96,16 +115,17 @@ def fit(
             rule=config.sampling,
             epochs=config.epochs,
         ),
-        batch_size=config.batch_size,
-        seed=config.seed,
-        workers=workers,
-        pin_memory=gpu,
-        # Batch statistics of a single image are of no use to batch normalisation.
-        drop_last=len(train) % config.batch_size == 1 and len(train) > 1,
+        config.batch_size,
+        accumulate=config.accumulate,
+        rank=processes.rank,
+        world=processes.world,
+    )
+    loader = make_loader(
+        train, batches, batch_size=1, seed=config.seed, workers=workers, pin_memory=gpu
     )
     val_loader = make_loader(
         val,
-        None,
+        own_images(len(val), processes) if processes.several else None,
         batch_size=config.batch_size,
         seed=config.seed,
         workers=workers,
@@ -113,75 +133,147 @@ def fit(
     )
     frozen = freeze(model, config.freeze, config.size)
     weights = class_weights(train.labels, task, model_outputs(model), config.class_weights)
-    lightning_task = ClassificationTask(model, config, task, weights, len(loader) * config.epochs)
+    lightning_task = ClassificationTask(
+        model,
+        config,
+        task,
+        weights,
+        batches.steps * config.epochs,
+        shares=Shares(batches, loss_weights(train.labels, task, weights)),
+        processes=processes,
+        val_images=len(val),
+    )
     model.to(memory_format=torch.channels_last)
 
-    checkpoints = folder / "checkpoints"
-    best = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor="val_score",
-        mode="max",
-        enable_version_counter=False,
-    )
-    # Lightning's own save_last follows the best epoch; a killed run goes on from the last one.
-    newest = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="last",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    history = History(folder / "logs" / "metrics.csv")
-    callbacks: list[Callback] = [
+    checkpoints, logs = folder / "checkpoints", folder / "logs"
+    history = History(logs / "metrics.csv")
+    added: list[Callback] = [
+        Place(batches),
+        NormStatistics(processes),
+        lightning_task.means,
         history,
-        best,
-        TrainingProgress(name, shown=show_progress),
-        newest,
+        EventFiles(logs),
+        ModelCheckpoint(
+            dirpath=checkpoints,
+            filename=Path(BEST).stem,
+            monitor="val_score",
+            mode="max",
+            enable_version_counter=False,
+        ),
+        TrainingProgress(name, shown=show_progress and processes.first),
+        # Lightning's own save_last follows the best epoch; a killed run goes on from the last one.
+        Newest(checkpoints / LAST, config.checkpoint_steps),
+        *callbacks,
     ]
     if frozen:
-        callbacks.append(KeepFrozen(frozen))
+        added.append(KeepFrozen(frozen))
     if config.ema:
-        callbacks.append(WeightAverage(config.ema))
+        added.append(WeightAverage(config.ema, processes))
     if config.patience:
-        callbacks.append(EarlyStopping("val_score", mode="max", patience=config.patience))
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    last = checkpoints / "last.ckpt"
+        added.append(Patience("val_score", mode="max", patience=config.patience))
+    last = _start_from(folder, model, processes)
     with _quiet_lightning(), _interruptible():
         trainer = lightning.Trainer(
-            accelerator="gpu" if device == "cuda" else "cpu",
-            devices=1,
+            accelerator="gpu" if gpu else "cpu",
             precision=precision,
             max_epochs=config.epochs,
-            logger=make_loggers(config, folder),
-            callbacks=callbacks,
+            accumulate_grad_batches=config.accumulate,
+            gradient_clip_val=config.clip or None,
+            logger=make_loggers(config, folder, first=processes.first),
+            callbacks=added,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=10,
+            use_distributed_sampler=False,
+            **_placement(processes, gpu),
         )
         try:
             trainer.fit(
                 lightning_task,
                 loader,
                 val_loader,
-                ckpt_path=str(last) if last.is_file() else None,
+                ckpt_path=None if last is None else str(last),
                 weights_only=True,
             )
         except SystemExit as error:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from error
-        except (RuntimeError, KeyError, EOFError) as error:
-            if last.is_file() and "state_dict" in str(error):
-                raise InputError(
-                    f"{last}: is of another model than these settings make; use the same settings "
-                    "or another run folder."
-                ) from error
-            raise
-    state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
-    lightning_task.load_state_dict(state["state_dict"])
+    processes.wait()  # until the best epoch is written
+    lightning_task.load_state_dict((best := read_checkpoint(checkpoints / BEST))["state_dict"])
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Fitted(
-        model.eval(), tuple(history.rows), int(state["epoch"]) + 1, str(precision), device
+    return Fitted(model.eval(), tuple(history.rows), int(best["epoch"]) + 1, str(precision), device)
+
+
+def _start_from(folder: Path, model: nn.Module, processes: Processes) -> Path | None:
+    """Find the checkpoint to go on from, and cut the logs back to it.
+
+    Args:
+        folder: The run folder.
+        model: The model that will be trained.
+        processes: The first one puts the folder in order.
+
+    Returns:
+        The checkpoint; None to start anew.
+
+    Raises:
+        InputError: If it is damaged, of another model, or not seen by every process.
+    """
+    checkpoints, logs = folder / "checkpoints", folder / "logs"
+    last = checkpoints / LAST
+    there = last.is_file()
+    if bool(processes.agree(there)) is not there:
+        raise InputError(
+            f"{folder}: process {processes.rank} does not see the checkpoints of process 0; put "
+            "--out on a disk that all machines share."
+        )
+    lengths: dict[str, int] = {}
+    if there:
+        state = read_checkpoint(last)
+        shapes = {f"model.{name}": value.shape for name, value in model.state_dict().items()}
+        if shapes != {name: value.shape for name, value in state["state_dict"].items()}:
+            raise InputError(
+                f"{last}: is of another model than these settings make; use the same settings "
+                "or another run folder."
+            )
+        lengths = state["callbacks"].get(EventFiles.__qualname__, {}).get("bytes", {})
+    if processes.first:
+        logs.mkdir(parents=True, exist_ok=True)
+        clear_unfinished(checkpoints)
+        cut_back(logs, lengths)
+    processes.wait()
+    return last if there else None
+
+
+def _placement(processes: Processes, gpu: bool) -> dict[str, Any]:
+    """Tell Lightning's trainer where it runs."""
+    if not processes.several:
+        return {"devices": 1}
+    strategy = DDPStrategy(
+        cluster_environment=TorchElasticEnvironment(),
+        broadcast_buffers=False,  # see NormStatistics; batches stay independent of each other
+        gradient_as_bucket_view=True,
     )
+    return {
+        "devices": processes.local_world,
+        "num_nodes": processes.machines,
+        "strategy": strategy,
+        "sync_batchnorm": gpu,
+    }
+
+
+def own_images(count: int, processes: Processes) -> list[int]:
+    """Divide images over processes, so that each has as many.
+
+    Args:
+        count: Number of images.
+        processes: The processes.
+
+    Returns:
+        Every so manieth image from the process's own number on; the first ones again where
+        they do not come out even.
+    """
+    rounds = -(-count // processes.world)
+    return [(turn * processes.world + processes.rank) % count for turn in range(rounds)]
 
 
 def choose_workers(device: str, decoded: int) -> int:
@@ -208,7 +300,7 @@ def choose_workers(device: str, decoded: int) -> int:
 
 def make_loader(
     data: ImageDataset,
-    sampler: EpochSampler | None,
+    sampler: Sampler[Any] | Sequence[int] | None,
     *,
     batch_size: int,
     seed: int,
@@ -220,7 +312,7 @@ def make_loader(
 
     Args:
         data: The images.
-        sampler: Their order; None for the table's.
+        sampler: Their order, or their batches as `StepBatches`; None for the table's order.
         batch_size: Images per batch.
         seed: The run's seed.
         workers: Processes that prepare images.
@@ -231,10 +323,11 @@ def make_loader(
         A loader of images (B, C, H, W) and their labels.
     """
     images = Unnormalised(data)
+    cut: dict[str, Any] = {"batch_sampler": sampler}
+    if not isinstance(sampler, StepBatches):
+        cut = {"batch_size": batch_size, "sampler": sampler, "drop_last": drop_last}
     return DataLoader(
         images,  # type: ignore[arg-type]
-        batch_size=batch_size,
-        sampler=sampler,
         collate_fn=images.collate,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -242,7 +335,7 @@ def make_loader(
         worker_init_fn=partial(seed_worker, seed=seed),
         generator=torch.Generator().manual_seed(derive(seed, WORKER)),
         pin_memory=pin_memory,
-        drop_last=drop_last,
+        **cut,
     )
 
 

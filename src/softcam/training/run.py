@@ -22,6 +22,7 @@ class Run:
     """A run folder.
 
     - `config.yaml`: complete and re-runnable
+    - `data.json`, `environment.json`: checksums of what it was trained on; code and machine
     - `model.safetensors`: the best epoch's model
     - `checkpoints/`: to resume
     - `metrics.json`: written last; without it the run is unfinished
@@ -139,8 +140,11 @@ def check_folder(path: Path, *, resume: bool) -> None:
             f"{path}: holds an unfinished run; go on with `softcam train --resume --out {path}`, "
             "or choose another --out."
         )
-    if path.is_dir() and not started and any(path.iterdir()):
-        raise InputError(f"{path}: is not empty and no run; choose another --out.")
+    # A run that was killed while it wrote its first file left no more than a part of that.
+    if path.is_dir() and not started:
+        others = [item for item in path.iterdir() if not item.name.startswith(".config.yaml.")]
+        if others:
+            raise InputError(f"{path}: is not empty and no run; choose another --out.")
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):

@@ -13,9 +13,12 @@ from softcam.errors import WorkError
 from softcam.evidence.info import Task
 from softcam.evidence.output import Output
 from softcam.evidence.penalty import ElasticNet
+from softcam.training.batches import Shares
 from softcam.training.config import TrainConfig
 from softcam.training.losses import ClassificationLoss
+from softcam.training.means import EpochMeans
 from softcam.training.monitor import validation_auc
+from softcam.training.processes import Processes
 from softcam.training.schedule import cosine_with_floor, make_optimizer
 from softcam.training.seeds import STEP, derive
 
@@ -30,6 +33,9 @@ class ClassificationTask(lightning.LightningModule):
         task: What the labels mean.
         class_weights: Weights of the classes in the loss, as `classification_loss` takes them.
         steps: Number of optimizer steps of the whole run.
+        shares: What micro-batches of a step count; None where a step is one batch.
+        processes: Over which the images are divided.
+        val_images: Number of validation images in all processes; None where there is one.
     """
 
     def __init__(
@@ -39,6 +45,10 @@ class ClassificationTask(lightning.LightningModule):
         task: Task,
         class_weights: Tensor | None,
         steps: int,
+        *,
+        shares: Shares | None = None,
+        processes: Processes | None = None,
+        val_images: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -48,6 +58,10 @@ class ClassificationTask(lightning.LightningModule):
         self.loss = ClassificationLoss(config.loss, config.label_smoothing, config.focal_gamma)
         self.penalty = ElasticNet(config.l1, config.l2)
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.shares = shares
+        self.processes = processes or Processes()
+        self.val_images = val_images
+        self.means = EpochMeans(self.processes)
         self._answers: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -55,23 +69,27 @@ class ClassificationTask(lightning.LightningModule):
         result: Output | Tensor = self.model(x)
         if isinstance(result, Output):
             return result.logits, result.evidence
-        return result.float(), None
+        return result if result.dtype == torch.float64 else result.float(), None
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by place, so that a resumed run draws what an unbroken one draws."""
-        torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, batch_idx))
+        number = batch_idx if self.shares is None else self.shares.batches.number(batch_idx)
+        torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, number))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of one batch."""
+        """Compute the loss of one batch, times what the batch counts in its optimizer step."""
         images, target = batch
+        share, image_share = 1.0, 1.0
+        if self.shares is not None:
+            share, image_share = self.shares(self.current_epoch, batch_idx)
         logits, evidence = self(images)
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = self.loss(logits, target, weight)
+        loss = share * self.loss(logits, target, weight)
         if evidence is not None and (self.config.l1 or self.config.l2):
             penalty = self.penalty(evidence)
-            self.log("train_penalty", penalty, on_step=False, on_epoch=True)
-            loss = loss + penalty
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+            self.means.add("train_penalty", penalty, len(images))
+            loss = loss + image_share * penalty
+        self.means.add("train_loss", loss / image_share, len(images))
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -104,10 +122,17 @@ class ClassificationTask(lightning.LightningModule):
         """Give the logits and labels of the last validation.
 
         Returns:
-            Logits of shape (N, K) and the labels.
+            Logits of shape (N, K) and the labels, of all processes' images in the table's order.
         """
         logits = torch.cat([item[0] for item in self._answers])
         labels = torch.cat([item[1] for item in self._answers])
+        if not self.processes.several:
+            return logits, labels
+        # Process r has images r, r + processes, ...; what fills up the last round is cut off.
+        logits, labels = (
+            self.processes.gather(part).transpose(0, 1).flatten(0, 1)[: self.val_images]
+            for part in (logits, labels)
+        )
         return logits, labels
 
     def configure_optimizers(self) -> Any:

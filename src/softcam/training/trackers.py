@@ -14,12 +14,13 @@ _RUN = "mlflow-run.txt"
 """The MLflow run of a run folder, so that a resumed run goes on in it."""
 
 
-def make_loggers(config: TrainConfig, folder: Path) -> list[Logger]:
+def make_loggers(config: TrainConfig, folder: Path, *, first: bool = True) -> list[Logger]:
     """Build the loggers of a run.
 
     Args:
         config: The settings.
         folder: The run folder; TensorBoard's events go to its `logs`.
+        first: Whether this is the first of several processes, which alone writes to MLflow.
 
     Returns:
         TensorBoard's, and MLflow's if asked for.
@@ -29,7 +30,7 @@ def make_loggers(config: TrainConfig, folder: Path) -> list[Logger]:
         WorkError: If its server cannot be used.
     """
     loggers: list[Logger] = [TensorBoardLogger(folder, name="logs", version="")]
-    if config.mlflow:
+    if config.mlflow and first:
         loggers.append(mlflow_logger(config, folder))
     return loggers
 
@@ -72,9 +73,8 @@ def mlflow_logger(config: TrainConfig, folder: Path) -> Logger:
     try:
         if before is None:
             logger.log_hyperparams(config.model_dump(mode="json"))
-            if logger.run_id is not None:  # none in all processes but the first
-                remembered.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(remembered, logger.run_id + "\n")
+            remembered.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(remembered, f"{logger.run_id}\n")
     except Exception as error:  # whatever MLflow and its many stores raise
         detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise WorkError(

@@ -24,6 +24,8 @@ from softcam.training.freezing import frozen_parameters
 from softcam.training.loop import Fitted, fit
 from softcam.training.losses import require_task
 from softcam.training.precision import choose_device, choose_precision
+from softcam.training.processes import Processes
+from softcam.training.provenance import data_checksums, keep_data, note_environment
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
 from softcam.training.thresholds import choose_thresholds
@@ -68,9 +70,20 @@ def train(
         KeyboardInterrupt: After an interruption; `resume=True` goes on.
     """
     settings = config if isinstance(config, TrainConfig) else make_config(dict(config))
-    return train_and_assess(
-        settings, resume=resume, check=check, strict=strict, show_progress=show_progress
-    )[0]
+    processes = Processes.of_environment()
+    with processes.joined(choose_device(settings) if processes.several else "cpu"):
+        trained = _train_models(
+            settings,
+            processes,
+            resume=resume,
+            check=check,
+            strict=strict,
+            show_progress=show_progress,
+        )
+        if processes.first:
+            trained.finish(settings, show_progress=show_progress)
+        processes.wait()
+    return trained.run
 
 
 def train_and_assess(
@@ -102,6 +115,58 @@ def train_and_assess(
         ConversionError: As `train`.
         KeyboardInterrupt: As `train`.
     """
+    processes = Processes.of_environment()
+    if processes.several:
+        raise InputError("this command runs in one process; start softcam train with torchrun.")
+    trained = _train_models(
+        settings,
+        processes,
+        resume=resume,
+        check=check,
+        strict=strict,
+        table=table,
+        show_progress=show_progress,
+    )
+    return trained.run, trained.finish(settings, title=title, show_progress=show_progress)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Runs whose models are trained, and the table that they are measured on."""
+
+    run: Run
+    twin: Run | None
+    table: Table
+
+    def finish(
+        self, settings: TrainConfig, *, title: str | None = None, show_progress: bool
+    ) -> Assessment:
+        """Measure the models and write what was found."""
+        seed = settings.seed
+        if self.twin is not None and not self.twin.finished:
+            finish_run(self.twin, self.table, seed=seed, show_progress=show_progress)
+        return finish_run(
+            self.run,
+            self.table,
+            twin=self.twin,
+            seed=seed,
+            title=title,
+            show_progress=show_progress,
+        )
+
+
+def _train_models(
+    settings: TrainConfig,
+    processes: Processes,
+    *,
+    resume: bool,
+    check: bool,
+    strict: bool,
+    table: Table | None = None,
+    show_progress: bool,
+) -> _Trained:
+    """Train the model and its twin; of several processes, the first writes."""
+    show_progress = show_progress and processes.first
     # Bad input leaves nothing behind: the folder is made when table, images and model are good.
     if table is None:
         table = read_table(
@@ -110,14 +175,23 @@ def train_and_assess(
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
-    check_folder(settings.out, resume=resume)
-    choose_precision(settings, choose_device(settings))
+    if processes.restarts and (settings.out / "config.yaml").is_file():
+        resume = True  # the command is still the first start's
+    if not (processes.restarts and Run(settings.out).finished):
+        check_folder(settings.out, resume=resume)
+    device = choose_device(settings)
+    choose_precision(settings, device)
     if settings.mlflow:
         require_mlflow()
     quality = None
-    if check or strict:
+    if (check or strict) and processes.first:
         quality = _check(table, settings, strict=strict, show_progress=show_progress)
-    datasets = data.prepare(settings, show_progress=show_progress)
+    datasets = data.prepare(settings, processes, show_progress=show_progress)
+    checksums = None
+    if processes.first:
+        with image_progress("checksums", shown=show_progress) as told:
+            checksums = data_checksums(table, settings.dataset, told)
+    processes.wait()  # until all have looked at the folder, which the first one now fills
     models = [(settings, new_model(settings, table, len(data.train)))]
     if settings.with_twin:
         other = settings.for_twin()
@@ -126,18 +200,15 @@ def train_and_assess(
         frozen_parameters(model, which.freeze, which.size)  # or refuse
     runs = []
     for which, model in models:
-        run = start_folder(which)
+        run = start_folder(which) if processes.first else Run(which.out)
+        if checksums is not None:
+            keep_data(run.path, table.path, checksums)
+            note_environment(run.path, processes, device)
         if quality is not None and which is settings:
             write_atomically(run.path / QUALITY, json.dumps(quality.to_json(), indent=2) + "\n")
-        _train_one(which, model, data, datasets, run, show_progress=show_progress)
+        _train_one(which, model, data, datasets, run, processes, show_progress=show_progress)
         runs.append(run)
-    run, twin = runs[0], runs[1] if settings.with_twin else None
-    if twin is not None and not twin.finished:
-        finish_run(twin, table, seed=settings.seed, show_progress=show_progress)
-    assessment = finish_run(
-        run, table, twin=twin, seed=settings.seed, title=title, show_progress=show_progress
-    )
-    return run, assessment
+    return _Trained(runs[0], runs[1] if settings.with_twin else None, table)
 
 
 def _check(table: Table, settings: TrainConfig, *, strict: bool, show_progress: bool) -> Checked:
@@ -170,10 +241,18 @@ class _Data:
         return cls(table, train, val)
 
     def prepare(
-        self, settings: TrainConfig, *, show_progress: bool
+        self, settings: TrainConfig, processes: Processes, *, show_progress: bool
+    ) -> tuple[ImageDataset, ImageDataset]:
+        if settings.cache is None:
+            return self._read(settings, processes, show_progress=show_progress)
+        with processes.one_after_another():  # so that each image is prepared once
+            return self._read(settings, processes, show_progress=show_progress)
+
+    def _read(
+        self, settings: TrainConfig, processes: Processes, *, show_progress: bool
     ) -> tuple[ImageDataset, ImageDataset]:
         preprocessing = preprocessing_for(settings)
-        room = int(settings.cache_gb * 2**30)
+        room = int(settings.cache_gb * 2**30) // processes.local_world
         cache = PreparedCache(settings.cache, preprocessing) if settings.cache else None
         with image_progress("reading training images", shown=show_progress) as told:
             train = ImageDataset(
@@ -212,10 +291,11 @@ def _train_one(
     data: _Data,
     datasets: tuple[ImageDataset, ImageDataset],
     run: Run,
+    processes: Processes,
     *,
     show_progress: bool,
 ) -> None:
-    if run.model.is_file():
+    if processes.agree(run.model.is_file()):
         return  # trained before the interruption
     started = time.monotonic()
     fitted = fit(
@@ -226,7 +306,10 @@ def _train_one(
         run.path,
         name="black-box twin" if settings.black_box else "SoftCAM",
         show_progress=show_progress,
+        processes=processes,
     )
+    if not processes.first:
+        return
     _describe(model, fitted, data.val, time.monotonic() - started, show_progress=show_progress)
     model.save(run.model)
 

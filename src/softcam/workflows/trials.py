@@ -131,7 +131,7 @@ def run_fast(settings: TrainConfig, *, show_progress: bool = True) -> str:
         InputError: As `softcam.workflows.train.train`.
         ConversionError: As `softcam.workflows.train.train`.
     """
-    table = few(read_for_training(settings), max(2, settings.batch_size))
+    table = few(read_for_training(settings), max(2, settings.batch_size * settings.accumulate))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="softcam-") as folder:
         trial = settings.model_copy(update={"out": Path(folder) / "run", "epochs": 1})
