@@ -39,6 +39,7 @@ def test_one_stage_may_be_given_as_a_number():
         ({"size": 100000}, "train: size"),
         ({"seed": -1}, "train: seed: "),
         ({"weights": "w", "pretrained": True}, "give either pretrained or weights, not both"),
+        ({"sampling": "balanced", "class_weights": "balanced"}, "class frequencies twice"),
         ({"black_box": True, "with_twin": True}, "a black box has no twin"),
         ({"black_box": True, "mosaic": 2}, "a black box has no maps and so no mosaics"),
         ({"mosaic": [1]}, "train: mosaic.0: "),

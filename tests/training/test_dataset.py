@@ -118,3 +118,11 @@ def test_the_order_depends_on_seed_and_epoch(table):
     assert {epoch for epoch, _ in second} == {1}
     assert [i for _, i in first] != [i for _, i in second]
     assert [i for _, i in first] != [i for _, i in EpochSampler(20, seed=4)]
+
+
+def test_an_image_that_comes_again_in_an_epoch_is_augmented_in_another_way(table):
+    data = ImageDataset(table, PREPROCESSING, augment=Augment("fundus"), seed=1)
+    first, again, third = (data[place][0] for place in ((2, 0), (2, 0, 1), (2, 0, 2)))
+    assert torch.equal(first, data[(2, 0)][0])
+    assert not torch.equal(first, again)
+    assert not torch.equal(again, third)

@@ -26,6 +26,9 @@ def evaluate(
     dataset: Annotated[Path | None, typer.Option(help="dataset.yaml.")] = None,
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    tta: Annotated[
+        str, typer.Option(help="Average over views of each image: none, flips or rotations.")
+    ] = "none",
 ) -> None:
     """Measure a model on a table, with 95 % intervals; localisation where annotated.
 
@@ -43,6 +46,7 @@ def evaluate(
         dataset=dataset,
         resamples=resamples,
         seed=seed,
+        tta=tta,
         show_progress=True,
     )
     print_metrics(done.metrics)

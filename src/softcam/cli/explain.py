@@ -22,6 +22,9 @@ def explain(
         float | None,
         typer.Option(help="Evidence, in logit units, from which a cell belongs to a region."),
     ] = None,
+    tta: Annotated[
+        str, typer.Option(help="Average over views of each image: none, flips or rotations.")
+    ] = "none",
 ) -> int:
     """Show the evidence in images: probabilities, overlays, raw maps, regions.
 
@@ -30,7 +33,7 @@ def explain(
     from softcam.workflows.explain import explain_files
 
     done = explain_files(
-        run, images, out, contrast=contrast, threshold=threshold, show_progress=True
+        run, images, out, contrast=contrast, threshold=threshold, tta=tta, show_progress=True
     )
     if done.rows:
         print_rows(

@@ -95,6 +95,13 @@ def train(
     mosaic_share: Annotated[
         float | None, typer.Option(help="Share of batches that become mosaics. Default 0.5.")
     ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="cross-entropy, focal or ordinal. Default cross-entropy.")
+    ] = None,
+    focal_gamma: Annotated[float | None, typer.Option(help="Focal exponent. Default 2.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of the target spread over all classes.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default 16.")] = None,
     accumulate: Annotated[
@@ -105,14 +112,27 @@ def train(
     ] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, or sgd as in the paper.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    head_lr: Annotated[float | None, typer.Option(help="Factor on the head's rate.")] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Factor on the rate from stage to earlier stage.")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="First stages that are not trained, or backbone.")
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
     lr_floor: Annotated[float | None, typer.Option(help="Floor of the cosine.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of steps to warm up.")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Validate and save a moving average with this decay.")
+    ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="natural, balanced or progressive. Default natural.")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Epochs without a better validation AUC; 0 never stops.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32, bf16, or fp16 on CUDA.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that prepare images; 0: none.")
@@ -128,8 +148,22 @@ def train(
     split_seed: Annotated[
         int | None, typer.Option(help="Seed of the splits of a table without; --seed if left out.")
     ] = None,
+    mlflow: Annotated[_Flag, typer.Option(help="Log to MLflow too.")] = None,
+    mlflow_uri: Annotated[
+        str | None, typer.Option(help="Its server or store; OUT/mlruns if left out.")
+    ] = None,
     with_twin: Annotated[_Flag, typer.Option(help="Also train the stock black box.")] = None,
     black_box: Annotated[_Flag, typer.Option(help="Train the stock black box itself.")] = None,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="Go the whole way on one batch; keep nothing.")
+    ] = False,
+    overfit_batch: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Learn one batch of N images by heart, or exit with 1."),
+    ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try learning rates; write OUT-lr.csv and OUT-lr.png.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="First check the table, as softcam check does.")
     ] = False,
@@ -146,6 +180,7 @@ def train(
     from softcam.training.processes import Processes
     from softcam.workflows.settings import settings_for
     from softcam.workflows.train import train as run_training
+    from softcam.workflows.trials import find_trial
 
     flags: dict[str, Any] = {
         name: given[name]
@@ -155,6 +190,15 @@ def train(
     first = Processes.of_environment().first
     if not first:  # what one process says need not be said by all
         logging.getLogger("softcam").setLevel(logging.ERROR)
+    trial = find_trial(
+        fast_dev_run=fast_dev_run, overfit_batch=overfit_batch, find_lr=find_lr, resume=resume
+    )
+    if trial is not None:
+        if trial.keeps_nothing and config is None:
+            flags.setdefault("out", Path("run"))  # never written
+        settings = settings_for(flags, config=config)
+        console().print(trial.work(settings), markup=False)
+        return
     settings = settings_for(flags, config=config, resume=resume)
     try:
         run = run_training(settings, resume=resume, check=check, strict=strict)

@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from softcam.errors import InputError
 from softcam.evidence.info import Task
 
-_Places = list[tuple[int, int]]
+_Places = list[tuple[int, ...]]
 
 
 class Order(Protocol):
@@ -28,8 +28,8 @@ class Order(Protocol):
     def __len__(self) -> int:
         """Give the number of images in an epoch."""
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Give (epoch, index) of each image."""
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Give (epoch, index) of each image, and its turn if it came before."""
 
 
 class StepBatches(Sampler[_Places]):
@@ -72,6 +72,7 @@ class StepBatches(Sampler[_Places]):
         self.skip = 0
         """Batches that the next epoch to be iterated leaves out, since they were seen."""
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        self._places: _Places = []
         if not self.steps:
             raise InputError(
                 f"training: {len(sampler)} images are too few for {self.micro_batches} "
@@ -98,11 +99,12 @@ class StepBatches(Sampler[_Places]):
         return self.steps * self.accumulate
 
     def __iter__(self) -> Iterator[_Places]:
-        """Give this process's batches of the current epoch, as (epoch, index) pairs."""
+        """Give this process's batches of the current epoch, as the order gives the places."""
         first, self.skip = self.skip, 0
         epoch = self.sampler.epoch
         for batch in range(first, len(self)):
-            yield [(epoch, int(index)) for index in self.indices(epoch, batch)]
+            self._order(epoch)
+            yield [self._places[place] for place in self._where(batch)]
 
     def indices(self, epoch: int, batch: int) -> npt.NDArray[np.int64]:
         """Give the images of one of this process's batches.
@@ -114,8 +116,7 @@ class StepBatches(Sampler[_Places]):
         Returns:
             Their numbers, shape (B,).
         """
-        micro = batch % self.accumulate * self.world + self.rank
-        return np.array_split(self.step(epoch, batch), self.micro_batches)[micro]
+        return self._order(epoch)[self._where(batch)]
 
     def step(self, epoch: int, batch: int) -> npt.NDArray[np.int64]:
         """Give the images of the optimizer step that a batch belongs to.
@@ -142,11 +143,20 @@ class StepBatches(Sampler[_Places]):
         """
         return batch * self.world + self.rank
 
+    def _where(self, batch: int) -> npt.NDArray[np.int64]:
+        """Give the places in the order that one of this process's batches takes."""
+        micro = batch % self.accumulate * self.world + self.rank
+        size = self.batch_size * self.micro_batches
+        start = batch // self.accumulate * size
+        step = np.arange(start, min(start + size, len(self.sampler)))
+        return np.array_split(step, self.micro_batches)[micro]
+
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         if epoch not in self._orders:
             current = self.sampler.epoch
             self.sampler.set_epoch(epoch)
-            order = np.fromiter((index for _, index in self.sampler), np.int64)
+            self._places = list(self.sampler)
+            order = np.fromiter((place[1] for place in self._places), np.int64)
             self.sampler.set_epoch(current)
             self._orders = {epoch: order}
         return self._orders[epoch]

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from softcam.errors import InputError
 from softcam.evidence.info import Neck
 from softcam.training.augment import Augmentation
+from softcam.training.losses import LossName
 from softcam.training.recipes import RECIPES, Recipe
+from softcam.training.sampling import Sampling
 
 _Item = TypeVar("_Item")
 
@@ -66,18 +68,30 @@ class TrainConfig(BaseModel):
         consistency_share: Share of the batches for which that is looked at, a second pass each.
         mosaic: Scales n: batches become mosaics of n x n images, each reduced by n; empty for none.
         mosaic_share: Share of the batches that do.
+        loss: "cross-entropy", "focal", or "ordinal" for classes in order, see
+            `softcam.training.losses`.
+        focal_gamma: Exponent of the focal loss.
+        label_smoothing: Share of the target that is spread over all classes.
         epochs: Passes over the training images.
         batch_size: Images per step; of each process and micro-batch, where there are several.
         accumulate: Micro-batches whose gradients are added before the optimizer steps.
         clip: Largest norm of a step's gradient; longer ones are shortened to it, 0 leaves all.
         optimizer: "adamw", or the paper's "sgd" (Nesterov, momentum 0.9).
         lr: Peak learning rate; by optimizer if None (3e-4 for adamw, 1e-3 for sgd).
+        head_lr: Factor on the learning rate of the head.
+        layer_decay: The backbone's last stage learns at this share of the rate, each stage
+            before it at this share of the next one's.
+        freeze: The first stages that are not trained (0 for none), or "backbone".
         weight_decay: By optimizer if None (0.01 for adamw, 5e-4 for sgd).
         lr_floor: The cosine schedule never goes below this; by optimizer if None (1e-6, 1e-4).
         warmup: Share of the steps over which the learning rate rises from zero.
+        ema: Decay of the moving average of the weights that is validated and saved; 0 for none.
         class_weights: "none", or "balanced" for the inverse of the class frequencies.
+        sampling: "natural" shows each image once an epoch, "balanced" every class equally often,
+            "progressive" goes from the first to the second over the epochs.
         patience: Stop after so many epochs without a better validation AUC; 0 never stops early.
-        precision: "32", "bf16" or "auto" (bf16 where the processor or GPU computes in it).
+        precision: "32", "bf16", "fp16" (with scaled gradients, on CUDA) or "auto" (bf16 where the
+            processor or GPU computes in it).
         device: "auto", "cpu" or "cuda".
         workers: Processes that prepare images; 0 prepares them in this one, None chooses, see
             `softcam.training.loop.choose_workers`.
@@ -87,6 +101,8 @@ class TrainConfig(BaseModel):
             its end; 0 for none. It changes no number of the run.
         seed: Seed of everything random.
         split_seed: Seed of the splits of a table that gives none; the run's seed if None.
+        mlflow: Log to MLflow too.
+        mlflow_uri: Its server or store; the run folder's `mlruns` if None.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
         black_box: Train the stock black box itself and no SoftCAM.
     """
@@ -127,18 +143,26 @@ class TrainConfig(BaseModel):
     consistency_share: float = Field(default=0.25, gt=0, le=1)
     mosaic: tuple[Annotated[int, Field(ge=2, le=8)], ...] = ()
     mosaic_share: float = Field(default=0.5, gt=0, le=1)
+    loss: LossName = "cross-entropy"
+    focal_gamma: float = Field(default=2.0, ge=0, le=20, allow_inf_nan=False)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=16, ge=1)
     accumulate: int = Field(default=1, ge=1, le=4096)
     clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    head_lr: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    freeze: int | Literal["backbone"] = 0
     weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     lr_floor: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     warmup: float = Field(default=0.05, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Sampling = "natural"
     patience: int = Field(default=0, ge=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int | None = Field(default=None, ge=0, le=64)
     cache: Path | None = None
@@ -146,6 +170,8 @@ class TrainConfig(BaseModel):
     checkpoint_steps: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     split_seed: int | None = Field(default=None, ge=0, lt=2**32)
+    mlflow: bool = False
+    mlflow_uri: str | None = None
     with_twin: bool = False
     black_box: bool = False
 
@@ -187,6 +213,15 @@ class TrainConfig(BaseModel):
     def _scales(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return _different(value)
 
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _number_or_backbone(cls, value: Any) -> Any:
+        """Take a number as text too, and say both forms where neither is meant."""
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if number == "backbone" or (type(number) is int and number >= 0):
+            return number
+        raise ValueError(f"give a number of stages, or backbone, not {value}")
+
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
         if self.pretrained and self.weights is not None:
@@ -195,6 +230,13 @@ class TrainConfig(BaseModel):
             raise ValueError("a black box has no twin; give either black_box or with_twin")
         if self.black_box and self.mosaic:
             raise ValueError("a black box has no maps and so no mosaics; leave mosaic out")
+        if self.mlflow_uri is not None and not self.mlflow:
+            raise ValueError("mlflow_uri is of no use without mlflow; give both, or neither")
+        if self.sampling != "natural" and self.class_weights != "none":
+            raise ValueError(
+                f"sampling {self.sampling} and class_weights {self.class_weights} would correct "
+                "the class frequencies twice; give one of them"
+            )
         return self
 
     def for_twin(self) -> TrainConfig:

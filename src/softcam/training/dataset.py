@@ -19,7 +19,8 @@ from softcam.data.readers import read_record
 from softcam.data.records import Record, Table
 from softcam.errors import InputError
 from softcam.training.augment import Augment
-from softcam.training.seeds import ORDER, SAMPLE, derive
+from softcam.training.sampling import Sampling, epoch_order, turns
+from softcam.training.seeds import SAMPLE, derive
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the number of all."""
@@ -142,11 +143,12 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, place: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, place: int | tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Give one image and its label.
 
         Args:
-            place: An index, or (epoch, index) in training, which decides the augmentation.
+            place: An index, or (epoch, index) in training, which decides the augmentation; a
+                third number tells the repetitions of an image in one epoch apart.
 
         Returns:
             The normalised image (C, H, W) in float32, and its label.
@@ -154,7 +156,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         prepared, label = self.prepared(place)
         return torch.from_numpy(self.preprocessing.normalise(prepared)), label
 
-    def prepared(self, place: int | tuple[int, int]) -> tuple[npt.NDArray[Any], Tensor]:
+    def prepared(self, place: int | tuple[int, ...]) -> tuple[npt.NDArray[Any], Tensor]:
         """Give one image before it is normalised, and its label.
 
         Args:
@@ -163,10 +165,10 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         Returns:
             (H, W, C) array as `Preprocessing.normalise` takes it, perhaps read-only; the label.
         """
-        epoch, index = place if isinstance(place, tuple) else (0, place)
+        epoch, index, *turn = place if isinstance(place, tuple) else (0, place)
         prepared: npt.NDArray[Any] = self._prepared(index)
         if self.augment is not None and isinstance(place, tuple):
-            prepared = self._augmented(prepared, derive(self.seed, SAMPLE, epoch, index))
+            prepared = self._augmented(prepared, derive(self.seed, SAMPLE, epoch, index, *turn))
         return prepared, self.labels[index]
 
     def _augmented(self, prepared: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
@@ -193,7 +195,7 @@ class Unnormalised(Dataset[tuple[npt.NDArray[Any], Tensor]]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, place: int | tuple[int, int]) -> tuple[npt.NDArray[Any], Tensor]:
+    def __getitem__(self, place: int | tuple[int, ...]) -> tuple[npt.NDArray[Any], Tensor]:
         """Give an image and its label, see `ImageDataset.prepared`."""
         return self.data.prepared(place)
 
@@ -237,19 +239,34 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Indices in a random order that depends on seed and epoch alone.
+class EpochSampler(Sampler[tuple[int, ...]]):
+    """Indices in a random order that depends on seed, epoch and labels alone.
 
-    Each item is (epoch, index), so that worker processes know the epoch as well.
+    Each item is (epoch, index), so that worker processes know the epoch as well, or
+    (epoch, index, turn) for an image that came `turn` times before in the same epoch.
 
     Args:
         size: Number of images.
         seed: The run's seed.
+        labels: Labels of the images, for rules that look at classes.
+        rule: How classes are sampled, see `softcam.training.sampling.epoch_order`.
+        epochs: Number of epochs of the run, for a rule that changes over them.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        *,
+        labels: Tensor | None = None,
+        rule: Sampling = "natural",
+        epochs: int = 1,
+    ) -> None:
         self.size = size
         self.seed = seed
+        self.labels = np.zeros(size, np.int64) if labels is None else labels.numpy()
+        self.rule = rule
+        self.epochs = epochs
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -259,8 +276,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return self.size
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Give the (epoch, index) pairs of the current epoch."""
-        order = np.random.default_rng(derive(self.seed, ORDER, self.epoch)).permutation(self.size)
-        for index in order.tolist():
-            yield self.epoch, index
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Give the places of the current epoch."""
+        order = epoch_order(self.rule, self.seed, self.epoch, self.labels, epochs=self.epochs)
+        for index, turn in zip(order.tolist(), turns(order).tolist(), strict=True):
+            yield (self.epoch, index, turn) if turn else (self.epoch, index)

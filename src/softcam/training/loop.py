@@ -17,13 +17,13 @@ import lightning
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
 from softcam.errors import InputError
 from softcam.evidence.info import Task
+from softcam.training.averaging import WeightAverage
 from softcam.training.batches import Shares, StepBatches, loss_weights
 from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.checkpoints import (
@@ -34,6 +34,7 @@ from softcam.training.checkpoints import (
 )
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import EpochSampler, ImageDataset, Unnormalised
+from softcam.training.freezing import KeepFrozen, freeze
 from softcam.training.logs import EventFiles, cut_back
 from softcam.training.norms import NormStatistics
 from softcam.training.precision import choose_device, choose_precision
@@ -41,6 +42,7 @@ from softcam.training.processes import Processes
 from softcam.training.resume import Newest, Patience, Place
 from softcam.training.seeds import WORKER, derive, seed_worker
 from softcam.training.task import ClassificationTask
+from softcam.training.trackers import make_loggers
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,9 @@ def fit(
 
     Raises:
         KeyboardInterrupt: After an interruption; the last finished epoch is on disk.
-        InputError: If the checkpoint in the folder is damaged or of another model, or if the
-            images are too few for a step.
+        InputError: If the checkpoint in the folder is damaged or of another model, if the
+            images are too few for a step, or the backbone has not the stages that are to be
+            frozen.
     """
     processes = processes or Processes.of_environment()
     device = choose_device(config)
@@ -105,7 +108,13 @@ def fit(
         workers = choose_workers(device, train.decoded_each_epoch + val.decoded_each_epoch)
     gpu = device == "cuda"
     batches = StepBatches(
-        EpochSampler(len(train), config.seed),
+        EpochSampler(
+            len(train),
+            config.seed,
+            labels=train.labels,
+            rule=config.sampling,
+            epochs=config.epochs,
+        ),
         config.batch_size,
         accumulate=config.accumulate,
         rank=processes.rank,
@@ -122,6 +131,7 @@ def fit(
         workers=workers,
         pin_memory=gpu,
     )
+    frozen = freeze(model, config.freeze, config.size)
     weights = class_weights(train.labels, task, model_outputs(model), config.class_weights)
     lightning_task = ClassificationTask(
         model,
@@ -155,6 +165,10 @@ def fit(
         Newest(checkpoints / LAST, config.checkpoint_steps),
         *callbacks,
     ]
+    if frozen:
+        added.append(KeepFrozen(frozen))
+    if config.ema:
+        added.append(WeightAverage(config.ema, processes))
     if config.patience:
         added.append(Patience("val_score", mode="max", patience=config.patience))
     last = _start_from(folder, model, processes)
@@ -165,7 +179,7 @@ def fit(
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.clip or None,
-            logger=TensorBoardLogger(folder, name="logs", version=""),
+            logger=make_loggers(config, folder, first=processes.first),
             callbacks=added,
             enable_progress_bar=False,
             enable_model_summary=False,

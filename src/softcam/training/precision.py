@@ -29,10 +29,14 @@ def choose_device(config: TrainConfig) -> Literal["cpu", "cuda"]:
     return config.device
 
 
-def choose_precision(config: TrainConfig, device: str) -> Literal["32-true", "bf16-mixed"]:
+def choose_precision(
+    config: TrainConfig, device: str
+) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """Resolve "auto" to bfloat16 where it is computed natively, which halves the time.
 
-    The evidence layer runs in float32 either way.
+    The evidence layer runs in float32 in any case. Float16 has a short range, so that the loss is
+    scaled up for its gradients and the scale is adapted (and kept in the checkpoint); steps whose
+    gradients overflow are left out.
 
     Args:
         config: The run's settings.
@@ -40,9 +44,18 @@ def choose_precision(config: TrainConfig, device: str) -> Literal["32-true", "bf
 
     Returns:
         Lightning's name of the precision.
+
+    Raises:
+        InputError: If "fp16" was asked for on the processor.
     """
     if config.precision == "32":
         return "32-true"
+    if config.precision == "fp16":
+        if device != "cuda":
+            raise InputError(
+                "precision: fp16 needs a CUDA GPU, and this run is on the CPU; use bf16 or 32."
+            )
+        return "16-mixed"
     if config.precision == "bf16":
         return "bf16-mixed"
     if device == "cuda":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from softcam.training.config import TrainConfig
+from softcam.training.depth import measure_depth
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
@@ -18,12 +20,12 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
     Args:
         model: Its parameters are trained.
-        config: Learning rate and weight decay.
+        config: Learning rate, its factors over the depth, and weight decay.
 
     Returns:
         The optimizer.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = learning_groups(model, config)
     if config.optimizer == "sgd":
         return SGD(
             parameters,
@@ -33,6 +35,38 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
             weight_decay=config.decay(),
         )
     return AdamW(parameters, lr=config.learning_rate(), weight_decay=config.decay())
+
+
+def learning_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Group the parameters that are trained by their learning rate.
+
+    The head learns at lr x head_lr, the last level of the backbone at lr x layer_decay, the one
+    before at lr x layer_decay^2, and so on to the image.
+
+    Source: Clark et al., "ELECTRA", ICLR 2020 (arXiv 2003.10555), layer-wise decay.
+
+    Args:
+        model: A SoftCAM or a black box.
+        config: The settings.
+
+    Returns:
+        One group if all rates are the same; else the head's first, then the deepest level's.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if config.layer_decay == 1 and config.head_lr == 1:
+        return [{"params": list(trained.values())}]
+    depth = measure_depth(model, config.size)
+    heads = set(depth.head)
+    groups = [([name for name in trained if name in heads], config.head_lr)]
+    for level in sorted(set(depth.levels.values()), reverse=True):
+        names = [name for name in trained if depth.levels.get(name) == level]
+        groups.append((names, config.layer_decay ** (depth.last + 1 - level)))
+    peak = config.learning_rate()
+    return [
+        {"params": [trained[name] for name in names], "lr": peak * factor}
+        for names, factor in groups
+        if names
+    ]
 
 
 def cosine_with_floor(

@@ -11,11 +11,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from softcam.errors import WorkError
 from softcam.evidence.info import Task
-from softcam.evidence.loss import classification_loss
 from softcam.evidence.model import SoftCAM
 from softcam.evidence.output import Output
 from softcam.training.batches import Shares
 from softcam.training.config import TrainConfig
+from softcam.training.losses import ClassificationLoss
 from softcam.training.means import EpochMeans
 from softcam.training.monitor import validation_auc
 from softcam.training.processes import Processes
@@ -56,6 +56,7 @@ class ClassificationTask(lightning.LightningModule):
         self.config = config
         self.task = task
         self.steps = steps
+        self.loss = ClassificationLoss(config.loss, config.label_smoothing, config.focal_gamma)
         self.shaping = Shaping(config, model, steps)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.shares = shares
@@ -99,9 +100,9 @@ class ClassificationTask(lightning.LightningModule):
         if mosaic is not None and evidence is not None:
             logits = mosaic.means(evidence, images.shape[2:])
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = share * classification_loss(logits, target, weight)
+        loss = share * self.loss(logits, target, weight)
         if plain is not None:
-            also = share * classification_loss(plain, target, weight)
+            also = share * self.loss(plain, target, weight)
             loss = loss + self.config.plain_loss * also
         if evidence is not None:
             penalty = self.shaping.terms(
@@ -133,7 +134,7 @@ class ClassificationTask(lightning.LightningModule):
         """Log loss and AUC over the whole validation set."""
         logits, labels = self.validation_answers()
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = classification_loss(logits, labels, weight)
+        loss = self.loss(logits, labels, weight)
         auc = validation_auc(logits, labels, self.task)
         if not torch.isfinite(loss):
             raise WorkError(

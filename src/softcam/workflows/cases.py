@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from softcam.data.readers import read_record
 from softcam.data.records import Record, Table
 from softcam.evidence.model import SoftCAM
 from softcam.explanation.attributions.subject import Subject, subject_of
+from softcam.explanation.views import View
 from softcam.report.cases import Case, choose_cases
 from softcam.report.content import CaseFigure, CaseSection
 from softcam.report.gallery import MapPanel, draw_case
 from softcam.workflows.describe import names_of, probability_of_call
 from softcam.workflows.evaluate import Assessment
-from softcam.workflows.inference import run_batch, task_of
+from softcam.workflows.inference import run_batch, task_of, views_of
 from softcam.workflows.localise import findings_for, grad_cam_of, map_of_class
 from softcam.workflows.models import preprocessing_of
 
@@ -28,6 +30,7 @@ def draw_cases(
     *,
     twin: BlackBox | None = None,
     per_rule: int = 2,
+    tta: str = "none",
 ) -> list[CaseSection]:
     """Choose cases by rule and draw them.
 
@@ -36,6 +39,7 @@ def draw_cases(
         assessment: Its answers.
         twin: The black-box twin, whose Grad-CAM is drawn beside.
         per_rule: Most images that a rule chooses.
+        tta: Views of each image that the evidence is averaged over.
 
     Returns:
         One section per rule.
@@ -44,6 +48,7 @@ def draw_cases(
     info = answers.info
     box = twin if twin is not None else model if isinstance(model, BlackBox) else None
     subject = None if box is None else subject_of(box)
+    views = views_of(model, tta)
     groups = choose_cases(
         answers.probabilities,
         assessment.table.labels(),
@@ -58,14 +63,18 @@ def draw_cases(
         CaseSection(
             group.title,
             group.rule,
-            [_draw(model, assessment, case, subject) for case in group.cases],
+            [_draw(model, assessment, case, subject, views) for case in group.cases],
         )
         for group in groups
     ]
 
 
 def _draw(
-    model: SoftCAM | BlackBox, assessment: Assessment, case: Case, subject: Subject | None
+    model: SoftCAM | BlackBox,
+    assessment: Assessment,
+    case: Case,
+    subject: Subject | None,
+    views: Sequence[View],
 ) -> CaseFigure:
     table, answers = assessment.table, assessment.predictions
     record = table.records[case.index]
@@ -74,7 +83,7 @@ def _draw(
     pixels = read_record(record)
     sample = preprocessing_of(model)(pixels)
     batch = sample.pixels[None]
-    _, evidence = run_batch(model, batch)
+    _, evidence = run_batch(model, batch, views)
     panels = []
     caption = ""
     if evidence is not None:

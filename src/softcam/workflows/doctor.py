@@ -30,6 +30,7 @@ _INSTALL = {
     "dicom": 'pip install "softcam[dicom]"',
     "nifti": 'pip install "softcam[nifti]"',
     "benchmark": 'pip install "softcam[benchmark]"',
+    "mlflow": 'pip install "softcam[mlflow]"',
     "bench": "make bench",
     "dev": "make test",
 }
@@ -37,6 +38,7 @@ _EXTRAS = {
     "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
     "nifti": ("nibabel",),
     "benchmark": ("pytorch_grad_cam",),
+    "mlflow": ("mlflow",),
     "bench": ("torchcam",),
     "dev": ("pytest", "ruff", "mypy"),
 }

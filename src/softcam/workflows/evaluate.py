@@ -26,6 +26,7 @@ from softcam.workflows.inference import (
     predictions_from,
     run_batch,
     task_of,
+    views_of,
 )
 from softcam.workflows.localise import Localiser
 from softcam.workflows.models import RunLike, load_run, preprocessing_of, split_digest
@@ -73,6 +74,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     batch_size: int = 16,
+    tta: str = "none",
     show_progress: bool = False,
 ) -> Metrics:
     """Measure a model on a table.
@@ -88,6 +90,8 @@ def evaluate(
         resamples: Number of bootstrap resamples over patients.
         seed: Seed of the bootstrap.
         batch_size: Images per batch.
+        tta: Views of each image to average over: "none", "flips" or "rotations", see
+            `softcam.explanation.views`; Grad-CAM of a black box sees the image as it is.
         show_progress: Whether to show a progress bar.
 
     Returns:
@@ -106,6 +110,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         batch_size=batch_size,
+        tta=tta,
         show_progress=show_progress,
     ).metrics
 
@@ -121,6 +126,7 @@ def assess(
     resamples: int = 1000,
     seed: int = 0,
     batch_size: int = 16,
+    tta: str = "none",
     show_progress: bool = False,
 ) -> Assessment:
     """Measure a model on a table, and keep its answers.
@@ -135,6 +141,7 @@ def assess(
         resamples: As in `evaluate`.
         seed: As in `evaluate`.
         batch_size: As in `evaluate`.
+        tta: As in `evaluate`.
         show_progress: As in `evaluate`.
 
     Returns:
@@ -156,6 +163,7 @@ def assess(
 
     # A black box on its own is measured by its own Grad-CAM.
     box = subject if other is None and isinstance(subject, BlackBox) else other
+    views = views_of(subject, tta)
     localiser = Localiser(part, subject.info, box)
     logits = []
     for batch in batches(
@@ -165,14 +173,19 @@ def assess(
         title="evaluating",
         show_progress=show_progress,
     ):
-        answers, evidence = run_batch(subject, batch.pixels)
+        answers, evidence = run_batch(subject, batch.pixels, views)
         logits.append(answers)
         localiser.add(batch.records, batch.geometries, batch.pixels, evidence)
     predictions = predictions_from(subject.info, np.concatenate(logits))
     twin_predictions = None
     if other is not None:
         twin_predictions = predict_table(
-            other, part, batch_size=batch_size, title="evaluating twin", show_progress=show_progress
+            other,
+            part,
+            batch_size=batch_size,
+            tta=tta,
+            title="evaluating twin",
+            show_progress=show_progress,
         )
     options: dict[str, Any] = {"resamples": resamples, "seed": seed}
     metrics = Metrics(
@@ -188,6 +201,7 @@ def assess(
             "split": name,
             **options,
             "localisation_grid": "model input, maps resized bicubically, negatives clipped",
+            **({} if tta == "none" else {"tta": f"{tta}, {len(views)} views; Grad-CAM one"}),
         },
     )
     return Assessment(part, name, predictions, twin_predictions, metrics)

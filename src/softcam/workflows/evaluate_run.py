@@ -7,6 +7,7 @@ from pathlib import Path
 from softcam.errors import InputError
 from softcam.training.run import Run, find_model
 from softcam.workflows.evaluate import Assessment, read_for
+from softcam.workflows.inference import views_of
 from softcam.workflows.models import load_run
 from softcam.workflows.results import RESULTS, write_results
 
@@ -22,6 +23,7 @@ def evaluate_run(
     dataset: Path | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    tta: str = "none",
     show_progress: bool = False,
 ) -> tuple[Assessment, Path]:
     """Measure a run on a table and write predictions, metrics and report.
@@ -31,12 +33,14 @@ def evaluate_run(
         table: The table's path.
         twin: Run folder or model file of the black-box twin.
         split: Which split; see `softcam.workflows.evaluate.evaluate`.
-        out: Where to write; `evaluation-<folder>-<table>-<split>` beside the model if None. A
+        out: Where to write; `evaluation-<folder>-<table>-<split>` beside the model if None (with
+            `-<tta>` behind it if views are averaged). A
             former evaluation there is replaced, nothing else is.
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
         resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
+        tta: Views of each image to average over: "none", "flips" or "rotations".
         show_progress: Whether to show progress bars.
 
     Returns:
@@ -48,7 +52,8 @@ def evaluate_run(
     path = find_model(run)
     model = load_run(path)
     whole = read_for(model.info, table, images=images, dataset=dataset)
-    folder = out or path.parent / _folder_name(Path(table), split)
+    views_of(model, tta)  # or refuse
+    folder = out or path.parent / _folder_name(Path(table), split, tta)
     _check_out(folder)
     source = Run(path.parent)
     assessment = write_results(
@@ -59,6 +64,7 @@ def evaluate_run(
         split=split,
         resamples=resamples,
         seed=seed,
+        tta=tta,
         history=source.history(),
         twin_history=Run(Path(twin)).history() if twin is not None else None,
         show_progress=show_progress,
@@ -66,10 +72,11 @@ def evaluate_run(
     return assessment, folder
 
 
-def _folder_name(table: Path, split: str | None) -> str:
+def _folder_name(table: Path, split: str | None, tta: str) -> str:
     place = table.resolve()
     parts = [place.parent.name, place.stem] if place.is_file() else [place.name]
-    return "-".join(["evaluation", *parts, split or "test"])
+    averaged = [] if tta == "none" else [tta]
+    return "-".join(["evaluation", *parts, split or "test", *averaged])
 
 
 def _check_out(folder: Path) -> None:

@@ -12,6 +12,7 @@ from softcam.errors import InputError
 from softcam.evidence.model import SoftCAM
 from softcam.explanation.explain import explain
 from softcam.explanation.explanation import Explanation
+from softcam.explanation.views import AveragedPredictor
 from softcam.workflows.models import RunLike, load_run
 from softcam.workflows.progress import image_progress
 
@@ -62,6 +63,7 @@ def explain_files(
     *,
     contrast: bool = False,
     threshold: float | None = None,
+    tta: str = "none",
     show_progress: bool = False,
 ) -> Explained:
     """Explain image files.
@@ -73,6 +75,8 @@ def explain_files(
         contrast: Draw each class against the others instead of its own evidence.
         threshold: Evidence, in logit units, from which a cell belongs to a region; half of the
             strongest cell if None.
+        tta: Views of each image to average over: "none", "flips" or "rotations", see
+            `softcam.explanation.views`.
         show_progress: Whether to show a progress bar.
 
     Returns:
@@ -86,6 +90,7 @@ def explain_files(
     subject = model if isinstance(model, SoftCAM) else load_run(model)
     if not isinstance(subject, SoftCAM):
         raise InputError(f"{model}: is a black box and has no evidence; give a SoftCAM's run.")
+    predictor = AveragedPredictor(subject, tta)
     target = Path(out)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -98,7 +103,7 @@ def explain_files(
     with image_progress("explaining", shown=show_progress) as told:
         for number, path in enumerate(paths, start=1):
             try:
-                explanation = explain(subject, path, threshold=threshold)
+                explanation = explain(predictor, path, threshold=threshold)
             except InputError as error:
                 problems.append(str(error))
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from softcam.evidence.decision import decide, probabilities
 from softcam.evidence.info import ModelInfo, Task
 from softcam.evidence.model import SoftCAM
 from softcam.evidence.probe import evaluating
+from softcam.explanation.views import View, average_views, choose_views
 from softcam.files import write_atomically
 from softcam.workflows.models import preprocessing_of
 from softcam.workflows.progress import image_progress
@@ -174,17 +175,42 @@ def _all_readable(results: list[Sample | InputError]) -> list[Sample]:
 
 
 def run_batch(
-    model: SoftCAM | BlackBox, pixels: npt.NDArray[np.float32]
+    model: SoftCAM | BlackBox,
+    pixels: npt.NDArray[np.float32],
+    views: Sequence[View] = (View(),),
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
     """Run one batch.
 
     Args:
         model: The model.
         pixels: Normalised input of shape (B, C, H, W).
+        views: Views of each image to average over, see `softcam.explanation.views`.
 
     Returns:
         Logits (B, K), and the evidence (B, K, h, w) or None for a black box.
     """
+    return average_views(lambda batch: _run(model, batch), pixels, views)
+
+
+def views_of(model: SoftCAM | BlackBox, tta: str) -> tuple[View, ...]:
+    """Choose the views of test-time augmentation for a model.
+
+    Args:
+        model: The model.
+        tta: "none", "flips" or "rotations".
+
+    Returns:
+        The views.
+
+    Raises:
+        InputError: If the model's training or its input does not allow them.
+    """
+    return choose_views(tta, model.info, preprocessing_of(model).size)
+
+
+def _run(
+    model: SoftCAM | BlackBox, pixels: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
     parameter = next(model.parameters())
     images = torch.from_numpy(pixels).to(parameter.device, parameter.dtype)
     with evaluating(model):
@@ -218,6 +244,7 @@ def predict_table(
     table: Table,
     *,
     batch_size: int = 16,
+    tta: str = "none",
     title: str = "predicting",
     show_progress: bool = False,
 ) -> Predictions:
@@ -227,6 +254,7 @@ def predict_table(
         model: A SoftCAM or a black box.
         table: The images.
         batch_size: Images per batch.
+        tta: Views of each image to average over: "none", "flips" or "rotations".
         title: What the progress bar says.
         show_progress: Whether to show it.
 
@@ -236,8 +264,9 @@ def predict_table(
     Raises:
         InputError: If an image cannot be read, or the model lacks task or preprocessing.
     """
+    views = views_of(model, tta)
     logits = [
-        run_batch(model, batch.pixels)[0]
+        run_batch(model, batch.pixels, views)[0]
         for batch in batches(
             table,
             preprocessing_of(model),

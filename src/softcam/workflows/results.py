@@ -74,6 +74,7 @@ def write_results(
     split: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    tta: str = "none",
     title: str | None = None,
     history: list[dict[str, float | None]] | None = None,
     twin_history: list[dict[str, float | None]] | None = None,
@@ -89,6 +90,7 @@ def write_results(
         split: Which split; see `softcam.workflows.evaluate.evaluate`.
         resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
+        tta: Views of each image to average over; see `softcam.workflows.evaluate.evaluate`.
         title: Heading of the report.
         history: Epochs of the model, for the training curves.
         twin_history: Epochs of the twin.
@@ -108,6 +110,7 @@ def write_results(
         split=split,
         resamples=resamples,
         seed=seed,
+        tta=tta,
         show_progress=show_progress,
     )
     try:
@@ -127,7 +130,7 @@ def write_results(
         twin_history=twin_history or [],
         metrics=assessment.metrics,
         predictions=assessment.curves(),
-        cases=draw_cases(model, assessment, twin=black_box),
+        cases=draw_cases(model, assessment, twin=black_box, tta=tta),
         provenance=describe_provenance(model.info),
     )
     build_report(folder / "report.html", data, seed=seed)

@@ -9,7 +9,9 @@ from typing import Any
 from softcam.errors import InputError
 from softcam.training.config import TrainConfig, make_config, read_config
 
-HOW_NOT_WHAT = frozenset({"device", "workers", "cache", "cache_gb", "checkpoint_steps"})
+HOW_NOT_WHAT = frozenset(
+    {"device", "workers", "cache", "cache_gb", "checkpoint_steps", "mlflow", "mlflow_uri"}
+)
 """Settings that may change between the parts of a run, since they change none of its numbers."""
 
 

@@ -20,12 +20,16 @@ from softcam.files import write_atomically
 from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
+from softcam.training.freezing import frozen_parameters
 from softcam.training.loop import Fitted, fit
-from softcam.training.precision import choose_device
+from softcam.training.losses import require_task
+from softcam.training.precision import choose_device, choose_precision
 from softcam.training.processes import Processes
 from softcam.training.provenance import data_checksums, keep_data, note_environment
 from softcam.training.run import Run, check_folder, start_folder
+from softcam.training.sampling import require_one_class
 from softcam.training.thresholds import choose_thresholds
+from softcam.training.trackers import require_mlflow
 from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.inference import predict_table
@@ -89,6 +93,7 @@ def train_and_assess(
     check: bool = False,
     strict: bool = False,
     title: str | None = None,
+    table: Table | None = None,
     show_progress: bool = True,
 ) -> tuple[Run, Assessment]:
     """Train as `train` does, and keep what was measured at the end.
@@ -99,6 +104,7 @@ def train_and_assess(
         check: As `train`.
         strict: As `train`.
         title: Heading of the report.
+        table: The table, if it was read before; that of the settings if None.
         show_progress: Whether to show progress bars.
 
     Returns:
@@ -113,7 +119,13 @@ def train_and_assess(
     if processes.several:
         raise InputError("this command runs in one process; start softcam train with torchrun.")
     trained = _train_models(
-        settings, processes, resume=resume, check=check, strict=strict, show_progress=show_progress
+        settings,
+        processes,
+        resume=resume,
+        check=check,
+        strict=strict,
+        table=table,
+        show_progress=show_progress,
     )
     return trained.run, trained.finish(settings, title=title, show_progress=show_progress)
 
@@ -150,17 +162,19 @@ def _train_models(
     resume: bool,
     check: bool,
     strict: bool,
+    table: Table | None = None,
     show_progress: bool,
 ) -> _Trained:
     """Train the model and its twin; of several processes, the first writes."""
     show_progress = show_progress and processes.first
     # Bad input leaves nothing behind: the folder is made when table, images and model are good.
-    table = read_table(
-        settings.table,
-        images=settings.images,
-        spec=settings.dataset,
-        seed=settings.seed_of_splits(),
-    )
+    if table is None:
+        table = read_table(
+            settings.table,
+            images=settings.images,
+            spec=settings.dataset,
+            seed=settings.seed_of_splits(),
+        )
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
@@ -169,6 +183,9 @@ def _train_models(
     if not (processes.restarts and Run(settings.out).finished):
         check_folder(settings.out, resume=resume)
     device = choose_device(settings)
+    choose_precision(settings, device)
+    if settings.mlflow:
+        require_mlflow()
     quality = None
     if (check or strict) and processes.first:
         quality = _check(table, settings, strict=strict, show_progress=show_progress)
@@ -184,6 +201,8 @@ def _train_models(
         if settings.mosaic:
             _LOG.info("the black-box twin trains without mosaics: it has no maps to shape.")
         models.append((other, new_model(other, table, len(data.train))))
+    for which, model in models:
+        frozen_parameters(model, which.freeze, which.size)  # or refuse
     runs = []
     for which, model in models:
         run = start_folder(which) if processes.first else Run(which.out)
@@ -220,6 +239,8 @@ class _Data:
     @classmethod
     def of(cls, table: Table, settings: TrainConfig) -> _Data:
         train, val = table.subset("train"), table.subset("val")
+        require_task(settings.loss, table.spec.task)
+        require_one_class(settings.sampling, train.labels())
         if len(train) < 2:
             raise InputError(f"{table.path}: has {len(train)} training image; training needs two.")
         return cls(table, train, val)
