@@ -206,3 +206,10 @@ def test_labels_that_are_missing_or_do_not_fit_are_refused():
 def test_a_factor_of_no_elements_is_refused(maps, size):
     with pytest.raises(InputError, match="at least 1"):
         penalty_factor(maps, size)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
+def test_gradients_of_the_penalty_are_those_of_finite_differences(l1, l2):
+    evidence = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    evidence = evidence + 0.1 * evidence.sign()  # away from the kink of |A|
+    assert torch.autograd.gradcheck(ElasticNet(l1, l2), evidence.requires_grad_())

@@ -3,12 +3,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from softcam.errors import InputError
 from softcam.evidence.info import ModelInfo, Task
 from softcam.evidence.layer import EvidenceLayer
 from softcam.evidence.model import SoftCAM
 from softcam.evidence.penalty import ElasticNet
 from softcam.evidence.shaping import flip_disagreement, total_variation
 from softcam.training.config import make_config
+from softcam.training.recipes import RECIPES
 from softcam.training.task import ClassificationTask
 
 BASE = {"table": "t.csv", "out": "run"}
@@ -160,3 +162,56 @@ def test_gradients_of_the_whole_loss_agree_with_finite_differences(batch, settin
             torch.testing.assert_close(parameter.grad.view(-1)[place], slope, rtol=1e-5, atol=1e-8)
             checked += 1
     assert checked == 23
+
+
+def focused(**settings):
+    task = make_task(concentration=1.5, **settings)
+    task.model.head.concentration = 1.5
+    return task
+
+
+def plain_of(task, images):
+    return task.model.head.conv(task.model.backbone(images))
+
+
+def test_a_concentrated_step_adds_the_loss_of_the_plain_means(batch):
+    task = focused(plain_loss=0.5, l1=0.2)
+    images, labels = batch
+    plain = plain_of(task, images)
+    evidence = 36 * plain.flatten(2).mul(1.5).softmax(2).view_as(plain) * plain
+    expected = (
+        F.cross_entropy(evidence.mean((2, 3)), labels)
+        + 0.5 * F.cross_entropy(plain.mean((2, 3)), labels)
+        + 0.2 * evidence.abs().mean()
+    )
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
+
+
+def test_concentration_rises_during_its_warm_up_and_validation_sees_it_whole(batch, monkeypatch):
+    task = focused(concentration_warmup=0.5)  # of 10 steps
+    images, labels = batch
+    plain = plain_of(task, images)
+    for step, risen in ((0, 0.0), (2, 0.4), (5, 1.0), (9, 1.0)):
+        monkeypatch.setattr(type(task), "global_step", step)
+        weights = plain.flatten(2).mul(1.5 * risen).softmax(2).view_as(plain)
+        expected = F.cross_entropy((weights * plain).sum((2, 3)), labels)
+        torch.testing.assert_close(task.training_step(batch, 0), expected)
+        torch.testing.assert_close(task(images)[0], task.model(images).logits)
+
+
+def test_what_concentration_needs_is_refused_without_it():
+    with pytest.raises(InputError, match="plain_loss is of no use without concentration"):
+        make_config({**BASE, "plain_loss": 0.5})
+    with pytest.raises(InputError, match="concentration_warmup is of no use"):
+        make_config({**BASE, "concentration_warmup": 0.5})
+
+
+def test_a_recipe_fills_in_its_settings_and_what_is_given_wins():
+    chosen = make_config({**BASE, "recipe": "focused", "concentration": 2, "stages": [2, 3]})
+    assert (chosen.neck, chosen.concentration, chosen.stages) == ("hypercolumn", 2.0, (2, 3))
+    assert chosen.plain_loss == RECIPES["focused"]["plain_loss"]
+    again = make_config({**chosen.model_dump(mode="json")})
+    assert again == chosen
+    twin = chosen.for_twin()
+    plain = make_config({**BASE, "black_box": True, "out": "run/twin"})
+    assert twin == plain

@@ -44,6 +44,9 @@ def train(
     concentration: Annotated[
         float | None, typer.Option(help="Sharpness of concentrated evidence; 0 for the plain mean.")
     ] = None,
+    concentration_warmup: Annotated[
+        float | None, typer.Option(help="Share of steps over which it rises from zero.")
+    ] = None,
     plain_loss: Annotated[
         float | None, typer.Option(help="Weight of the loss on plain means beside it.")
     ] = None,

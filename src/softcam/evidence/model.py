@@ -83,7 +83,9 @@ class SoftCAM(nn.Module):
         """
         return self._output(self.head(self.backbone(x)))
 
-    def forward_with_plain(self, x: Tensor) -> tuple[Output, Tensor]:
+    def forward_with_plain(
+        self, x: Tensor, *, sharpness: float | None = None
+    ) -> tuple[Output, Tensor]:
         """Classify images, and once more by the plain mean of what the head reads off.
 
         Training a concentrated head by its logits alone teaches few positions of each image; the
@@ -91,6 +93,8 @@ class SoftCAM(nn.Module):
 
         Args:
             x: As in `forward`.
+            sharpness: Concentrate with this sharpness instead of the head's own, as training does
+                while it rises.
 
         Returns:
             The output, and logits (B, K): the mean of the evidence before it is concentrated.
@@ -101,7 +105,9 @@ class SoftCAM(nn.Module):
             output = self._output(self.head(features))
             return output, output.logits
         plain = self.head.plain(features)
-        output = self._output(concentrate(plain, self.head.concentration))
+        output = self._output(
+            concentrate(plain, self.head.concentration if sharpness is None else sharpness)
+        )
         return output, self._output(plain).logits
 
     @staticmethod

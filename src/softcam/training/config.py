@@ -41,6 +41,7 @@ class TrainConfig(BaseModel):
         neck: "hypercolumn" joins the stages' features in front of one evidence layer.
         neck_width: Channels of the joined features.
         concentration: Sharpness with which positions are weighted by their own evidence.
+        concentration_warmup: Share of the steps over which it rises from zero.
         plain_loss: Weight of the same loss on the plain means, before evidence is concentrated.
         output_stride: 8, 16 or 32 where the backbone can dilate.
         weights: Local safetensors file of pretrained weights.
@@ -120,6 +121,7 @@ class TrainConfig(BaseModel):
     neck: Neck | None = None
     neck_width: int = Field(default=64, ge=1, le=4096)
     concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    concentration_warmup: float = Field(default=0.0, ge=0, le=1)
     plain_loss: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     output_stride: Literal[8, 16, 32] | None = None
     weights: Path | None = None
@@ -228,6 +230,10 @@ class TrainConfig(BaseModel):
             raise ValueError("give either pretrained or weights, not both")
         if self.black_box and self.with_twin:
             raise ValueError("a black box has no twin; give either black_box or with_twin")
+        if not self.concentration and not self.black_box:
+            for name in ("plain_loss", "concentration_warmup"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} is of no use without concentration; give both")
         if self.black_box and self.mosaic:
             raise ValueError("a black box has no maps and so no mosaics; leave mosaic out")
         if self.mlflow_uri is not None and not self.mlflow:
@@ -243,7 +249,8 @@ class TrainConfig(BaseModel):
         """Give the settings of the black-box twin: the same budget, the stock model, OUT/twin."""
         changes: dict[str, Any] = {"with_twin": False, "black_box": True}
         changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
-        changes |= {"recipe": "dense", "neck": None, "concentration": 0.0, "plain_loss": 0.0}
+        changes |= {"recipe": "dense", "neck": None, "concentration": 0.0}
+        changes |= {"concentration_warmup": 0.0, "plain_loss": 0.0}
         changes |= {name: type(self).model_fields[name].default for name in SHAPING}
         return self.model_copy(update={**changes, "mode": "exact"})
 

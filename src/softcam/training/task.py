@@ -19,7 +19,7 @@ from softcam.training.losses import ClassificationLoss
 from softcam.training.means import EpochMeans
 from softcam.training.monitor import validation_auc
 from softcam.training.processes import Processes
-from softcam.training.schedule import cosine_with_floor, make_optimizer
+from softcam.training.schedule import cosine_with_floor, make_optimizer, rising
 from softcam.training.seeds import STEP, derive
 from softcam.training.shaping import Shaping
 
@@ -74,10 +74,12 @@ class ClassificationTask(lightning.LightningModule):
 
     def _with_plain(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Give logits and evidence, and the plain logits (B, K) where the loss asks for them."""
-        if not self.config.plain_loss or not isinstance(self.model, SoftCAM):
+        config = self.config
+        if not config.concentration or not isinstance(self.model, SoftCAM):
             return *self(x), None
-        output, plain = self.model.forward_with_plain(x)
-        return output.logits, output.evidence, plain
+        risen = rising(self.global_step, self.steps, config.concentration_warmup)
+        output, plain = self.model.forward_with_plain(x, sharpness=risen * config.concentration)
+        return output.logits, output.evidence, plain if config.plain_loss else None
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by place, so that a resumed run draws what an unbroken one draws."""

@@ -22,6 +22,7 @@ _SHOWN = (
     ("stages", "Evidence from stages"),
     ("neck", "Neck"),
     ("concentration", "Concentration"),
+    ("concentration_warmup", "Concentration, warm-up"),
     ("plain_loss", "Loss on plain means, weight"),
     ("output_stride", "Output stride"),
     ("size", "Input size, px"),
