@@ -27,7 +27,9 @@ def test_all_runs_share_the_splits_whatever_their_seeds():
 
 def test_what_is_written_is_read_again(tmp_path):
     made = settings(
-        l1=[0, 0.1], mixes=["0.01:0.1", [1, 2]], variants={"deep": {"stages": [2, 3]}, "plain": None}
+        l1=[0, 0.1],
+        mixes=["0.01:0.1", [1, 2]],
+        variants={"deep": {"stages": [2, 3]}, "plain": None},
     )
     (tmp_path / SWEEP_FILE).write_text(made.to_yaml())
     assert read_sweep(tmp_path / SWEEP_FILE) == made
