@@ -70,6 +70,22 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_seeds_are_printed_with_their_spread(trained, softcam, tmp_path):
+    _, run = trained
+    shutil.copytree(run, tmp_path / "other")
+    path = tmp_path / "other" / "config.yaml"
+    assert "seed: 0\n" in path.read_text()
+    path.write_text(path.read_text().replace("seed: 0\n", "seed: 1\n"))
+    result = softcam(
+        "compare", run / "twin", f"Dense={run}", tmp_path / "other", "--out", tmp_path / "out",
+        "--measure", "auc", "--resamples", "20",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert "Dense (2 seeds)" in result.out
+    assert "SD over seeds" in result.out
+    assert "for these" in result.out
+
+
 def test_an_unfinished_run_is_refused(trained, softcam, tmp_path):
     _, run = trained
     shutil.copytree(run, tmp_path / "half")

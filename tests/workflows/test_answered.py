@@ -70,10 +70,13 @@ def replace_in(name, old, new):
     return spoil
 
 
-def no_classes(run):
-    document = json.loads((run / "metrics.json").read_text())
-    del document["classification"]["classes"]
-    (run / "metrics.json").write_text(json.dumps(document))
+def classified(**changes):
+    def spoil(run):
+        document = json.loads((run / "metrics.json").read_text())
+        document["classification"] |= changes
+        (run / "metrics.json").write_text(json.dumps(document))
+
+    return spoil
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,11 @@ def no_classes(run):
         (lambda run: (run / "metrics.json").unlink(), "unfinished run"),
         (lambda run: (run / "metrics.json").write_text("{"), "is damaged"),
         (lambda run: (run / "metrics.json").write_text("[]"), "is damaged"),
-        (no_classes, "does not say task and classes"),
+        (classified(classes=None), "does not say task and classes"),
+        (classified(classes=["plain"]), "does not say task and classes"),
+        (classified(classes=["plain", "plain"]), "does not say task and classes"),
+        (classified(positive="striped"), "does not say task and classes"),
+        (classified(task="guessing"), "does not say task and classes"),
         (replace_in("predictions.csv", ",patient,", ",who,"), "no column 'patient'"),
         (replace_in("predictions.csv", "0.png,", "0.png,dotty,x,"), "row 2"),
         (lambda run: (run / "predictions.csv").write_text(""), "is empty"),

@@ -48,7 +48,7 @@ def compare(
 
     Example: softcam compare runs/dense runs/sparse runs/dense/twin --reference runs/dense/twin
     """
-    from softcam.report.comparison import difference_table
+    from softcam.report.comparison import SPREAD, difference_table
     from softcam.workflows.compare import compare_runs
 
     found, folder = compare_runs(
@@ -66,19 +66,24 @@ def compare(
         show_progress=True,
     )
     shown = difference_table(found)
-    print_rows(
-        f"{shown.title}, {found.counts['images']} images",
-        [shown.subject, shown.corner, *(column.label for column in shown.columns)],
-        [
-            # The measure stands over its models once.
-            (
-                "" if i and shown.rows[i - 1].subject == row.subject else row.subject,
-                row.name,
-                *map(str, row.cells),
-            )
-            for i, row in enumerate(shown.rows)
-        ],
-    )
+    # Beside the spread over seeds there is no room for differences on most terminals.
+    spread = [i for i, column in enumerate(shown.columns) if column.label in ("Value", *SPREAD)]
+    rest = [i for i in range(len(shown.columns)) if i not in spread]
+    parts = [spread, rest] if len(spread) > 1 else [spread + rest]
+    for title, part in zip(("Models", shown.title)[-len(parts) :], parts, strict=True):
+        print_rows(
+            f"{title}, {found.counts['images']} images",
+            [shown.subject, shown.corner, *(shown.columns[i].label for i in part)],
+            [
+                # A measure stands over its models once.
+                (
+                    "" if above is not None and above.subject == row.subject else row.subject,
+                    row.name,
+                    *(str(row.cells[i]) for i in part),
+                )
+                for above, row in zip((None, *shown.rows), shown.rows, strict=False)
+            ],
+        )
     for note in shown.notes:
         console().print(note, style="dim", markup=False)
     console().print(f"Tables: {folder / 'compare.md'}", markup=False)

@@ -7,6 +7,9 @@ from softcam.evaluation.comparison.compare import Compared
 from softcam.evaluation.comparison.result import ModelComparison
 from softcam.report.table import Cell, Column, Row, Table, figure, measured, p_value
 
+SPREAD = ("SD over seeds", "Least", "Most")
+"""Columns that are there where a model has several seeds."""
+
 _NOTHING = Cell("")  # of the reference, which is not compared with itself
 
 
@@ -23,25 +26,26 @@ def difference_table(result: ModelComparison) -> Table:
     checked = any(one.cross_check is not None for one in result.measures)
     columns = [
         Column("Value"),
+        *(Column(label) for label in SPREAD if seeds),
         Column("Difference"),
         Column("p"),
         Column("p (Holm)"),
         *([Column("p (DeLong)")] if checked else []),
-        *([Column("SD over seeds"), Column("Least"), Column("Most")] if seeds else []),
     ]
     rows = []
     for one in result.measures:
         arrow = "↓" if one.key in LOWER_IS_BETTER else "↑"
         for position, group in enumerate(result.groups):
-            cells = [measured(one.values[position]), *_against(result, one, position)]
-            if checked:
-                cells.append(_delong(result, one, position))
+            cells = [measured(one.values[position])]
             if seeds:
                 spread = one.spreads[position]
                 cells += [
                     figure(value) if len(group.runs) > 1 else _NOTHING
                     for value in (spread.sd, spread.low, spread.high)
                 ]
+            cells += _against(result, one, position)
+            if checked:
+                cells.append(_delong(result, one, position))
             rows.append(
                 Row(
                     group.label,

@@ -88,8 +88,12 @@ def read_answered(run: Path) -> Answered:
     found = _classification(folder)
     try:
         task, classes = Task(found["task"]), tuple(str(name) for name in found["classes"])
-        positive = found["positive"]
-    except (KeyError, TypeError, ValueError) as error:
+        positive = (found["positive"] or classes[1]) if task is Task.BINARY else None
+        if len(set(classes)) != len(classes) or (positive is not None and len(classes) != 2):
+            raise ValueError
+        if positive is not None and positive not in classes:
+            raise ValueError
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
             f"{folder / 'metrics.json'}: does not say task and classes; run `softcam evaluate` "
             "again."
@@ -112,7 +116,7 @@ def read_answered(run: Path) -> Answered:
         source=str(run),
         task=task,
         classes=classes,
-        positive=positive if task is Task.BINARY else None,
+        positive=positive,
         images=tuple(row.cells["image"] for row in file.rows),
         patients=tuple(row.cells["patient"] or row.cells["image"] for row in file.rows),
         splits=tuple(row.cells["split"] for row in file.rows),
