@@ -71,7 +71,7 @@ def test_a_sweep_leaves_what_it_promises(swept):
 
 
 def test_the_twin_is_stock_and_the_runs_are_what_train_makes(swept, softcam, tmp_path):
-    data, out = swept
+    _, out = swept
     config = yaml.safe_load((out / "runs" / "black-box" / "seed1" / "config.yaml").read_text())
     assert config["black_box"] and config["seed"] == 1 and config["l1"] == 0
     alone = softcam(
@@ -218,7 +218,7 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(dots, softcam, tmp_pa
 
 
 def test_a_choice_by_annotations_is_labelled(swept, tmp_path):
-    data, done = swept
+    _, done = swept
     out = tmp_path / "out"
     shutil.copytree(done, out)
     assert sweep("--resume", "--out", out, "--select-by", "localisation") == 0
