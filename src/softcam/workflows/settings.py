@@ -9,7 +9,7 @@ from typing import Any
 from softcam.errors import InputError
 from softcam.training.config import TrainConfig, make_config, read_config
 
-HOW_NOT_WHAT = frozenset({"device", "workers", "cache", "cache_gb"})
+_HOW_NOT_WHAT = frozenset({"device", "workers", "cache", "cache_gb"})
 """Settings that may change between the parts of a run, since they change none of its numbers."""
 
 
@@ -47,7 +47,7 @@ def settings_for(
     wanted = make_config({**stored.model_dump(), **flags})
     for name in flags:
         before, now = getattr(stored, name), getattr(wanted, name)
-        if name == "out" or name in HOW_NOT_WHAT or same_setting(before, now):
+        if name == "out" or name in _HOW_NOT_WHAT or _same(before, now):
             continue
         raise InputError(
             f"{stored_in}: the run was started with {name} {before}, not {now}; resume it without "
@@ -56,8 +56,17 @@ def settings_for(
     return wanted
 
 
-def same_setting(before: object, now: object) -> bool:
-    """Tell whether two values of a setting mean the same; of paths, whether they lead there."""
+def _same(before: object, now: object) -> bool:
     if isinstance(before, Path) and isinstance(now, Path):
         return before.resolve() == now.resolve()
     return before == now
+
+
+def changes_no_number(name: str) -> bool:
+    """Tell whether a setting may change between the parts of a run."""
+    return name in _HOW_NOT_WHAT
+
+
+def same_setting(before: object, now: object) -> bool:
+    """Tell whether two values of a setting mean the same; of paths, whether they lead there."""
+    return _same(before, now)
