@@ -59,7 +59,6 @@ def sweep(
 
     Raises:
         InputError: If a setting, the table, an image or the folder cannot be used.
-        ConversionError: If a backbone cannot become a SoftCAM so.
         KeyboardInterrupt: After an interruption; `resume=True` goes on.
     """
     settings = config if isinstance(config, SweepConfig) else make_sweep(config)
