@@ -34,13 +34,16 @@ def table():
         Row(
             "Loss", (measured(Interval(0.3, NAN, NAN, 50, 0)), p_value(1e-5), Cell("no")), "sparse"
         ),
+        Row(
+            "Gap", (measured(Interval(-0.1, -0.2, 0.1, 9, 0)), Cell("2e-05"), Cell("a-1")), "sparse"
+        ),
     )
     columns = (Column("Value", "↑"), Column("p, 100%"), Column("word"))
     return Table("main", "Title_1", "Means, 50 % of them.", "Measure", columns, rows, ("A_note.",))
 
 
 def test_csv_has_every_number_with_six_digits_and_undefined_empty(table):
-    head, first, second, third = list(csv.reader(io.StringIO(to_csv(table))))
+    head, first, second, third, _ = list(csv.reader(io.StringIO(to_csv(table))))
     assert head == [
         "subject", "Measure", "Value", "Value low", "Value high", "p, 100%", "word",
     ]  # fmt: skip
@@ -52,7 +55,10 @@ def test_csv_has_every_number_with_six_digits_and_undefined_empty(table):
 def test_all_three_formats_show_the_same_numbers(table):
     latex = to_latex([table])
     check_latex(latex)
-    for text in (to_markdown([table], "All"), latex.replace("{\\tiny ", "").replace("]}", "]")):
+    bare = latex.replace("{\\tiny ", "").replace("]}", "]").replace("$-$", "-")
+    assert "$-$0.100 {\\tiny [$-$0.20, 0.10]} & 2e-05 & a-1" in latex
+    for text in (to_markdown([table], "All"), bare):
+        assert "-0.100 [-0.20, 0.10]" in text
         assert "0.910 [0.85, 0.95]" in text
         assert "0.012" in text
         assert "0.300 [n/a]" in text
@@ -98,6 +104,14 @@ def test_numbers_take_less_room_than_intervals_in_latex():
     assert parts(figure(0.5), 9) == 2
     assert parts(measured(Interval(0.5, 0.4, 0.6, 9, 0)), 4) == 1
     assert parts(measured(Interval(0.5, 0.4, 0.6, 9, 0)), 5) == 2
+
+
+def test_notes_of_a_divided_table_stand_below_its_last_part(table):
+    rows = tuple(Row(row.name, (figure(0.5),) * 9) for row in table.rows)
+    latex = to_latex([Table("k", "T", "", "Name", (Column("x"),) * 9, rows, ("Only once.",))])
+    assert latex.count("Part ") == 2
+    assert latex.count("Only once.") == 1
+    assert latex.index("Only once.") > latex.rindex(r"\end{tabular}")
 
 
 def test_files_are_named_by_stem_and_key(table, tmp_path):

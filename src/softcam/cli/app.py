@@ -13,6 +13,7 @@ import typer
 
 from softcam.cli.benchmark import benchmark
 from softcam.cli.check import check
+from softcam.cli.compare import compare
 from softcam.cli.demo import demo
 from softcam.cli.doctor import doctor
 from softcam.cli.errors import run_safely
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, train, explain, evaluate, benchmark, doctor):
+for command in (demo, check, train, explain, evaluate, compare, benchmark, doctor):
     app.command()(command)
 app.command("import")(import_data)
 app.command(cls=SeveralValues)(sweep)

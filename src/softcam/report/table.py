@@ -78,6 +78,7 @@ class Table:
         rows: Its rows.
         notes: What else a reader must know, one sentence each; they stand below it.
         grouped: Whether LaTeX sets each subject as a heading over its rows.
+        subject: What the subjects are, for the head of their column in CSV.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     grouped: bool = True
+    subject: str = "subject"
 
 
 def figure(value: float, digits: int = 3) -> Cell:
@@ -95,16 +97,17 @@ def figure(value: float, digits: int = 3) -> Cell:
     return Cell(number(value, digits), numbers=(value,))
 
 
-def measured(interval: Interval, digits: int = 3, *, best: bool = False) -> Cell:
+def measured(interval: Interval, digits: int = 3, *, ends: int = 2, best: bool = False) -> Cell:
     """Give the cell of a value with its interval.
 
     Args:
         interval: The value.
         digits: Digits behind the point of the value.
+        ends: The same of the interval's ends.
         best: Whether to set it in bold.
     """
-    ends = (interval.value, interval.low, interval.high)
-    return Cell(number(interval.value, digits), span(interval), best, numbers=ends)
+    numbers = (interval.value, interval.low, interval.high)
+    return Cell(number(interval.value, digits), span(interval, ends), best, numbers=numbers)
 
 
 def p_value(value: float) -> Cell:
@@ -128,14 +131,19 @@ def number(value: float, digits: int = 3) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def span(interval: Interval) -> str:
-    """Write an interval's ends as ``[0.21, 0.30]``, with a third digit where two look the same."""
+def span(interval: Interval, least: int = 2) -> str:
+    """Write an interval's ends as ``[0.21, 0.30]``, with a third digit where two look the same.
+
+    Args:
+        interval: The value.
+        least: Digits behind the point where the ends differ in them.
+    """
     if math.isnan(interval.value):
         return ""
     if math.isnan(interval.low):
         return "[n/a]"
     ends = (interval.low, interval.high)
-    digits = 2 if f"{ends[0]:.2f}" != f"{ends[1]:.2f}" else 3
+    digits = least if f"{ends[0]:.{least}f}" != f"{ends[1]:.{least}f}" else 3
     # Adding zero takes the sign from what was rounded to it. Ends that fixed digits would hide
     # or spread get a power of ten, but no single end does: 0.00 beside 0.11 reads well.
     if 0.5 * 10**-digits <= max(abs(end) for end in ends) < 10_000 or ends == (0.0, 0.0):

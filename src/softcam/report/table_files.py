@@ -92,7 +92,7 @@ def to_csv(table: Table) -> str:
         max((len(row.cells[i].numbers) for row in table.rows), default=0)
         for i in range(len(table.columns))
     ]
-    head = ["subject"] * subjects + [table.corner]
+    head = [table.subject] * subjects + [table.corner]
     for column, numbers in zip(table.columns, width, strict=True):
         head.append(column.label)
         head += [f"{column.label} {end}" for end in ("low", "high")] if numbers > 1 else []
@@ -205,7 +205,8 @@ def latex_tables(table: Table, prefix: str) -> list[str]:
     for position, part in enumerate(parts, start=1):
         which = f" Part {position} of {len(parts)}." if len(parts) > 1 else ""
         label = f"{prefix}-{part.key}-{position}" if len(parts) > 1 else f"{prefix}-{part.key}"
-        lines += ["", *_latex_table(part, which, label)]
+        last = position == len(parts)  # which has the notes
+        lines += ["", *_latex_table(part if last else replace(part, notes=()), which, label)]
     return lines
 
 
@@ -258,9 +259,12 @@ def _latex_table(table: Table, which: str, label: str) -> list[str]:
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = f"\\textbf{{{tex(cell.text)}}}" if cell.best else tex(cell.text)
+    text, span = tex(cell.text), tex(cell.span[1:-1])
+    if cell.numeric:  # a hyphen is no minus sign
+        text, span = (re.sub(r"(?<![\w-])-(?=\d)", "$-$", part) for part in (text, span))
+    text = f"\\textbf{{{text}}}" if cell.best else text
     # In braces: a bracket at the start of a line would be an argument of the line break.
-    return f"{text} {{\\tiny [{tex(cell.span[1:-1])}]}}" if cell.span else text
+    return f"{text} {{\\tiny [{span}]}}" if span else text
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

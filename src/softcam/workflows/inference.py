@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ class Predictions:
     def write(self, path: Path, table: Table) -> None:
         """Write `predictions.csv`: image, label, split, patient, call, logits, probabilities.
 
+        Several labels stand as `a|b`; `?c` is a label that is unknown.
+
         Args:
             path: The file; it appears whole or not at all.
             table: The table that was predicted, in the same order.
@@ -101,7 +104,8 @@ def _label_text(label: int | tuple[float, ...] | None, classes: tuple[str, ...])
     if label is None:
         return ""
     if isinstance(label, tuple):
-        return "|".join(name for name, value in zip(classes, label, strict=True) if value == 1)
+        known = zip(classes, label, strict=True)
+        return "|".join(f"?{n}" if math.isnan(v) else n for n, v in known if v != 0)
     return classes[label]
 
 

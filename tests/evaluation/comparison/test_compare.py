@@ -147,6 +147,15 @@ def test_one_class_only_is_undefined_and_no_comparison():
     assert np.isfinite(found["accuracy"].p[1])
 
 
+def test_one_patient_gives_values_but_neither_intervals_nor_p():
+    answers, _ = binary()
+    for one in compare_answers(answers, ["a"] * 80, resamples=30):
+        assert np.isfinite(one.values[1].value), one.key
+        assert np.isnan([one.differences[1].low, one.errors[1], one.p[1]]).all()
+        if one.cross_check is not None:
+            assert np.isnan(one.cross_check.p[1])
+
+
 def test_spread_of_one_seed_and_of_an_undefined_one():
     assert Spread.of(np.array([0.5])).mean == 0.5
     assert np.isnan(Spread.of(np.array([0.5])).sd)
