@@ -126,3 +126,11 @@ def test_the_twin_has_the_same_budget_and_the_stock_model():
     assert (twin.epochs, twin.size, twin.augment) == (7, config.size, config.augment)
     assert (twin.black_box, twin.with_twin, twin.stages, twin.l1) == (True, False, None, 0)
     assert twin.out == config.out / "twin"
+
+
+def test_a_recipe_given_as_a_flag_wins_over_a_complete_file_and_flags_win_over_it(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(make_config({"table": "t.csv", "out": "run", "l1": 0.1}).to_yaml())
+    found = read_config(file, {"recipe": "focused", "plain_loss": 0.25})
+    assert (found.neck, found.plain_loss, found.l1) == ("hypercolumn", 0.25, 0.1)
+    assert read_config(file).neck is None

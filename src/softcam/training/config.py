@@ -13,7 +13,7 @@ from softcam.errors import InputError
 from softcam.evidence.info import Neck
 from softcam.training.augment import Augmentation
 from softcam.training.losses import LossName
-from softcam.training.recipes import RECIPES, Recipe
+from softcam.training.recipes import RECIPES, Recipe, laid_over
 from softcam.training.sampling import Sampling
 
 _Item = TypeVar("_Item")
@@ -346,4 +346,4 @@ def read_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
         raise InputError(f"{path}: is no valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: must hold settings as `name: value` lines.")
-    return make_config({**values, **(overrides or {})}, source=str(path))
+    return make_config(laid_over(values, overrides or {}), source=str(path))

@@ -19,3 +19,17 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 """The recipes: "dense" is the paper's dense SoftCAM. "focused" reads the joined features of stages
 1 to 3 at the first one's resolution and asks for the strongest evidence instead of its plain mean;
 it was chosen on fundus photographs and phantoms, see docs/recipes.md."""
+
+
+def laid_over(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change settings; a recipe among the changes wins over the settings, not over the changes.
+
+    Args:
+        values: Settings, perhaps complete ones.
+        changes: Settings that win.
+
+    Returns:
+        All of them.
+    """
+    recipe = RECIPES.get(str(changes.get("recipe")), {})
+    return {**values, **recipe, **changes}

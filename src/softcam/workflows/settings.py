@@ -49,7 +49,7 @@ def settings_for(
     wanted = make_config({**stored.model_dump(), **flags})
     for name in flags:
         before, now = getattr(stored, name), getattr(wanted, name)
-        if name == "out" or name in HOW_NOT_WHAT or same_setting(before, now):
+        if name == "out" or name in HOW_NOT_WHAT or _same(before, now):
             continue
         raise InputError(
             f"{stored_in}: the run was started with {name} {before}, not {now}; resume it without "
@@ -58,8 +58,17 @@ def settings_for(
     return wanted
 
 
-def same_setting(before: object, now: object) -> bool:
-    """Tell whether two values of a setting mean the same; of paths, whether they lead there."""
+def _same(before: object, now: object) -> bool:
     if isinstance(before, Path) and isinstance(now, Path):
         return before.resolve() == now.resolve()
     return before == now
+
+
+def changes_no_number(name: str) -> bool:
+    """Tell whether a setting may change between the parts of a run."""
+    return name in HOW_NOT_WHAT
+
+
+def same_setting(before: object, now: object) -> bool:
+    """Tell whether two values of a setting mean the same; of paths, whether they lead there."""
+    return _same(before, now)

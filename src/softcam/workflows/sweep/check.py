@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from softcam.conversion.errors import ConversionError
 from softcam.data.records import Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
@@ -35,8 +36,7 @@ def check_sweep(settings: SweepConfig, recipes: Sequence[Recipe]) -> Table:
         The whole table.
 
     Raises:
-        InputError: If anything cannot be used.
-        ConversionError: If a backbone cannot become a SoftCAM so.
+        InputError: If anything cannot be used, a backbone that cannot become a SoftCAM included.
     """
     base = settings.training()
     table = read_table(
@@ -53,8 +53,8 @@ def check_sweep(settings: SweepConfig, recipes: Sequence[Recipe]) -> Table:
         if recipe.kind != "penalty":  # of its family's model
             try:
                 new_model(recipe.config, table, len(train))
-            except InputError as error:
-                raise type(error)(f"{recipe.name}: {error}") from error
+            except (InputError, ConversionError) as error:
+                raise InputError(f"{recipe.name}: {error}") from error
     return table
 
 

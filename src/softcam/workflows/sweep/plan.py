@@ -11,17 +11,20 @@ from typing import Any, Literal
 
 from softcam.errors import InputError
 from softcam.training.config import TrainConfig, make_config
-from softcam.workflows.settings import HOW_NOT_WHAT
+from softcam.training.recipes import laid_over
+from softcam.workflows.settings import changes_no_number
 from softcam.workflows.sweep.settings import OWNED, SweepConfig
 
 Kind = Literal["black box", "dense", "penalty", "variant", "plain"]
 
 TWIN, DENSE, BASE = "black-box", "dense", "base"
 
-_SHARED = OWNED | HOW_NOT_WHAT | {"table", "images", "dataset", "split_seed"}
+_SHARED = OWNED | {"table", "images", "dataset", "split_seed"}
 """What a variant may not change: the sweep's own, and what all runs must have in common."""
 
-_ARCHITECTURE = frozenset({"model", "mode", "stages", "output_stride", "one_logit"})
+_ARCHITECTURE = frozenset(
+    {"model", "mode", "stages", "neck", "neck_width", "output_stride", "one_logit"}
+)
 """What the black-box twin resets and a twin of the same architecture keeps."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -140,11 +143,11 @@ def _variant(name: str, changes: dict[str, Any], base: TrainConfig) -> TrainConf
             f"variants: {name!r} is no name for a folder; use letters, digits and . _ + -."
         )
     for setting in changes:
-        if setting in _SHARED:
+        if setting in _SHARED or changes_no_number(setting):
             raise InputError(
                 f"variants: {name}: {setting} is the same for all runs; give it to the sweep."
             )
-    return make_config({**base.model_dump(), **changes}, source=f"variants: {name}")
+    return make_config(laid_over(base.model_dump(), changes), source=f"variants: {name}")
 
 
 def _key(config: TrainConfig) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from softcam.errors import InputError
 from softcam.training.config import TrainConfig, make_config
-from softcam.workflows.settings import HOW_NOT_WHAT, same_setting
+from softcam.workflows.settings import changes_no_number, same_setting
 
 OWNED = frozenset({"out", "seed", "with_twin", "black_box"})
 """Training settings that the sweep itself gives to its runs."""
@@ -230,7 +230,7 @@ def sweep_for(
     before, now = stored.training(), wanted.training()
     for name in training:
         was, given = getattr(before, name, None), getattr(now, name, None)
-        if name not in HOW_NOT_WHAT and not same_setting(was, given):
+        if not changes_no_number(name) and not same_setting(was, given):
             raise InputError(
                 f"{path}: the sweep was started with {name} {was}, not {given}; resume it "
                 "without, or start another sweep."

@@ -16,7 +16,7 @@ from softcam.report.sweep.write import write_sweep
 from softcam.training.config import TrainConfig
 from softcam.training.precision import choose_device
 from softcam.training.run import Run
-from softcam.workflows.settings import HOW_NOT_WHAT
+from softcam.workflows.settings import changes_no_number
 from softcam.workflows.sweep.check import RESULT, check_out, check_sweep, locked
 from softcam.workflows.sweep.choose import SCORES, Candidate, Choice, choose
 from softcam.workflows.sweep.figures import Runs, auc_with_error, aucs, figures_of
@@ -59,7 +59,6 @@ def sweep(
 
     Raises:
         InputError: If a setting, the table, an image or the folder cannot be used.
-        ConversionError: If a backbone cannot become a SoftCAM so.
         KeyboardInterrupt: After an interruption; `resume=True` goes on.
     """
     settings = config if isinstance(config, SweepConfig) else make_sweep(config)
@@ -292,5 +291,5 @@ def _changes(dense: TrainConfig, config: TrainConfig) -> dict[str, Any]:
     return {
         name: values[name]
         for name, before in dense.model_dump(mode="json").items()
-        if name != "out" and name not in HOW_NOT_WHAT and values[name] != before
+        if name != "out" and not changes_no_number(name) and values[name] != before
     }

@@ -18,7 +18,7 @@ from typing import Any
 from softcam.errors import InputError, MissingExtraError, SoftcamError, WorkError
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.run import Run
-from softcam.workflows.settings import HOW_NOT_WHAT, same_setting
+from softcam.workflows.settings import changes_no_number, same_setting
 from softcam.workflows.sweep.judge import Judging, Split, judge_once
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -117,7 +117,7 @@ def check_started(work: Work) -> bool:
         return False
     stored = run.config()
     for name in TrainConfig.model_fields:
-        if name in HOW_NOT_WHAT or name == "out":
+        if changes_no_number(name) or name == "out":
             continue
         before, now = getattr(stored, name), getattr(work.config, name)
         if not same_setting(before, now):
