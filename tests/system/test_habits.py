@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import softcam as package
-from softcam.training.callbacks import History
 from softcam.training.run import Run
+from softcam.training.task import ClassificationTask
 from tests.system.conftest import FAST
 
 HABITS = (
@@ -23,19 +23,25 @@ def weights(run):
     return package.load(run / "model.safetensors").state_dict()
 
 
-def test_a_run_with_every_habit_resumes_to_the_same_weights(dots, softcam, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", [(2, 0), (1, 2)], ids=["between epochs", "within an epoch"])
+def test_a_run_with_every_habit_resumes_to_the_same_weights(
+    place, dots, softcam, tmp_path, monkeypatch
+):
     flags = (*FAST[:6], "--epochs", "3", "--batch-size", "4", "--drop-rate", "0.2", *HABITS)
     result = softcam("train", dots, "--out", tmp_path / "whole", *flags)
     assert result.code == 0, result.err
 
     with monkeypatch.context() as patch:
+        seeded = ClassificationTask.on_train_batch_start
 
-        def interrupt(self, trainer, pl_module):
-            if trainer.current_epoch == 2:
+        def interrupt(self, batch, batch_idx):
+            if (self.current_epoch, batch_idx) == place:
                 raise KeyboardInterrupt
+            seeded(self, batch, batch_idx)
 
-        patch.setattr(History, "on_train_epoch_start", interrupt)
-        result = softcam("train", dots, "--out", tmp_path / "broken", *flags)
+        patch.setattr(ClassificationTask, "on_train_batch_start", interrupt)
+        broken = (*flags, "--checkpoint-steps", "1")
+        result = softcam("train", dots, "--out", tmp_path / "broken", *broken)
         assert result.code == 130, result.err
     result = softcam("train", "--resume", "--out", tmp_path / "broken")
     assert result.code == 0, result.err
