@@ -126,3 +126,35 @@ def test_without_mlflow_one_sentence_tells_how_to_get_it(dots, softcam, tmp_path
     assert result.code == 1
     assert 'run: pip install "softcam[mlflow]"' in " ".join(result.err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_ordered_classes_train_with_their_own_loss_and_keep_a_map_for_each(dots, softcam, tmp_path):
+    head, *lines = (dots / "table.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    graded = [f"{row[0]},{n % 3},{row[2]},{row[3]}" for n, row in enumerate(rows)]
+    (dots / "table.csv").write_text("\n".join([head, *graded]) + "\n")
+    (dots / "dataset.yaml").write_text("task: ordinal\nclasses: [none, mild, severe]\n")
+    run = tmp_path / "run"
+    result = softcam("train", dots, "--out", run, *FAST, "--loss", "ordinal")
+    assert result.code == 0, result.err
+    model = package.load(run / "model.safetensors")
+    output = model(torch.zeros(1, 3, 32, 32))
+    assert output.evidence.shape[1] == 3
+    torch.testing.assert_close(output.evidence.mean((2, 3)), output.logits)
+
+
+def test_multilabel_tables_train_with_the_focal_loss_and_unknown_labels(dots, softcam, tmp_path):
+    _, *lines = (dots / "table.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    text = "image,dotted,odd,split\n"
+    for n, row in enumerate(rows):
+        text += f"{row[0]},{row[1]},{'' if n % 5 == 0 else n % 2},{row[2]}\n"
+    (dots / "table.csv").write_text(text)
+    (dots / "dataset.yaml").write_text("task: multilabel\nclasses: [dotted, odd]\n")
+    flags = (*FAST, "--loss", "focal", "--label-smoothing", "0.1", "--class-weights", "balanced")
+    result = softcam("train", dots, "--out", tmp_path / "run", *flags)
+    assert result.code == 0, result.err
+    refused = softcam("train", dots, "--out", tmp_path / "other", *FAST, "--sampling", "balanced")
+    assert refused.code == 2
+    assert "a multi-label table belongs to several" in refused.err
+    assert not (tmp_path / "other").exists()
