@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from softcam.errors import InputError
-from softcam.files import write_atomically
+from softcam.files import replacing, write_atomically
 
 
 def test_a_file_is_written_in_utf_8_and_replaced(tmp_path):
@@ -33,3 +33,16 @@ def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
         write_atomically(path, "\ud800")
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_written_in_pieces_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "weights"
+    with replacing(path) as stream:
+        stream.write(b"old")
+        stream.flush()
+        assert not path.exists()
+    with pytest.raises(KeyError), replacing(path) as stream:
+        stream.write(b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights"]

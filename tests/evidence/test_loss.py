@@ -79,3 +79,32 @@ def test_the_penalty_is_added():
 def test_a_target_that_does_not_fit_is_refused(logits, target):
     with pytest.raises(ValueError, match="target"):
         classification_loss(torch.zeros(logits), torch.zeros(target))
+
+
+_NAN = float("nan")
+_TARGETS = {
+    "softmax": (3, torch.tensor([0, 2, 1, 2]), torch.tensor([0.5, 1.0, 3.0])),
+    "one logit": (1, torch.tensor([0, 1, 1, 0]), torch.tensor([0.5, 3.0])),
+    "labels": (
+        2,
+        torch.tensor([[1.0, 0.0], [_NAN, 1.0], [0.0, _NAN], [_NAN, _NAN]]),
+        torch.tensor([0.5, 3.0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", _TARGETS)
+def test_gradients_of_the_whole_loss_are_those_of_finite_differences(kind, weighted):
+    outputs, target, weight = _TARGETS[kind]
+    features = torch.randn(4, 5, 3, 2, dtype=torch.float64)
+    kernel = torch.randn(outputs, 5, 1, 1, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(outputs, dtype=torch.float64, requires_grad=True)
+
+    def whole(features, kernel, bias):
+        evidence = torch.nn.functional.conv2d(features, kernel, bias)
+        output = Output(evidence.mean((2, 3)), evidence)
+        penalty = ElasticNet(0.3, 0.7)
+        return loss(output, target, penalty, weight=weight.double() if weighted else None)
+
+    assert torch.autograd.gradcheck(whole, (features.requires_grad_(), kernel, bias))

@@ -34,3 +34,10 @@ def test_impossible_weights_are_refused(value):
         ElasticNet(l1=value)
     with pytest.raises(InputError, match="finite number of at least 0"):
         ElasticNet(l2=value)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
+def test_gradients_of_the_penalty_are_those_of_finite_differences(l1, l2):
+    evidence = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    evidence = evidence + 0.1 * evidence.sign()  # away from the kink of |A|
+    assert torch.autograd.gradcheck(ElasticNet(l1, l2), evidence.requires_grad_())

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,59 @@ def test_a_run_is_not_resumed_with_other_settings(trained, softcam, dots, tmp_pa
     result = softcam("train", "--resume", "--out", half, "--epochs", "9")
     assert result.code == 2
     assert "started with epochs 1, not 9" in result.err
+
+
+@pytest.fixture
+def unfinished(trained, tmp_path):
+    """A copy of a data set and of its run, as if that had been killed at the end."""
+    data, run = trained
+    shutil.copytree(data, tmp_path / "dots")
+    shutil.copytree(run, tmp_path / "run")
+    for name in ("metrics.json", "model.safetensors"):
+        (tmp_path / "run" / name).unlink()
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace(str(data), str(tmp_path / "dots")))
+    return tmp_path / "dots", tmp_path / "run"
+
+
+class _Planted:
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.witness}",)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_code_planted_in_a_checkpoint_is_refused_and_not_run(name, unfinished, softcam, tmp_path):
+    _, run = unfinished
+    witness = tmp_path / "witness"
+    checkpoint = run / "checkpoints" / name
+    content = torch.load(checkpoint, weights_only=True)
+    content["callbacks"]["planted"] = _Planted(witness)
+    torch.save(content, checkpoint)
+    result = softcam("train", "--resume", "--out", run)
+    assert result.code == 2
+    assert f"{name}: is damaged, or holds more than tensors" in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert not witness.exists()
+    torch.load(checkpoint, weights_only=False)
+    assert witness.exists(), "it would have run"
+
+
+def test_a_table_edited_between_the_parts_of_a_run_is_noticed(unfinished, softcam):
+    data, run = unfinished
+    table = data / "table.csv"
+    text = table.read_bytes()
+    table.write_bytes(text.replace(b"2.png,0,train", b"2.png,1,train", 1))
+    assert table.read_bytes() != text
+    result = softcam("train", "--resume", "--out", run)
+    assert result.code == 2
+    assert "is no longer the table that it was" in result.err
+    assert not (run / "metrics.json").exists()
+    table.write_bytes(text)
+    result = softcam("train", "--resume", "--out", run)
+    assert result.code == 0, result.err
 
 
 def test_there_must_be_something_to_resume(softcam, dots, tmp_path):

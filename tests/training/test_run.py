@@ -52,3 +52,12 @@ def test_the_configuration_of_a_run_reads_back(tmp_path):
     config = settings(tmp_path / "run")
     assert start_folder(config).config() == config
     assert Run(tmp_path / "run").twin is None
+
+
+def test_a_run_that_was_killed_in_its_first_write_can_be_started_again(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".config.yaml.x1y2").write_text("table:")
+    check_folder(tmp_path / "run", resume=False)
+    (tmp_path / "run" / "other").touch()
+    with pytest.raises(InputError, match="not empty and no run"):
+        check_folder(tmp_path / "run", resume=False)

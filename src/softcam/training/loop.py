@@ -29,6 +29,7 @@ from softcam.training.callbacks import History, TrainingProgress
 from softcam.training.checkpoints import (
     BEST,
     LAST,
+    AtomicCheckpoints,
     clear_unfinished,
     read_checkpoint,
 )
@@ -181,6 +182,7 @@ def fit(
             gradient_clip_val=config.clip or None,
             logger=make_loggers(config, folder, first=processes.first),
             callbacks=added,
+            plugins=[AtomicCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

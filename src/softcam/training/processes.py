@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +13,8 @@ from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from softcam.errors import InputError
 
@@ -108,8 +113,13 @@ class Processes:
         if device == "cuda":
             torch.cuda.set_device(self.local_rank)
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+        store, *_ = next(rendezvous("env://", self.rank, self.world))
         distributed.init_process_group(
-            backend, rank=self.rank, world_size=self.world, timeout=_PATIENCE
+            backend,
+            store=PrefixStore(_meet(store, self.rank, self.world), store),
+            rank=self.rank,
+            world_size=self.world,
+            timeout=_PATIENCE,
         )
         try:
             yield
@@ -180,3 +190,41 @@ class Processes:
         yield
         if not self.local_rank:
             self.wait()
+
+
+def _meet(store: Store, rank: int, world: int) -> str:
+    """Agree on a name that no earlier start of the same processes has used.
+
+    After a restart torchrun gives the same store, still full of the dead processes' addresses, and
+    who reads these before the living have replaced them waits for ever. So each process says a
+    new word, the first one says them all, and it counts when everyone has heard his own in it.
+
+    Args:
+        store: What all can write to and read.
+        rank: This process's number.
+        world: The number of processes.
+
+    Returns:
+        The name.
+    """
+    word = uuid.uuid4().hex
+    store.set(f"softcam/word/{rank}", word)
+
+    def said(key: str) -> str:
+        return str(store.get(key).decode()) if store.check([key]) else ""
+
+    while True:
+        if rank == 0:
+            words = ",".join(store.get(f"softcam/word/{other}").decode() for other in range(world))
+            store.set("softcam/words", words)
+            if all(said(f"softcam/heard/{other}") == words for other in range(1, world)):
+                store.set("softcam/agreed", words)
+                break
+        else:
+            words = said("softcam/words")
+            if word in words.split(","):
+                store.set(f"softcam/heard/{rank}", words)
+                if said("softcam/agreed") == words:
+                    break
+        time.sleep(0.02)
+    return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from softcam.conversion.black_box import BlackBox
 from softcam.data.cache import PreparedCache
 from softcam.data.records import Table
@@ -175,9 +177,11 @@ def _train_models(
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
-    if processes.restarts and (settings.out / "config.yaml").is_file():
+    # On machines where none died, torchrun counts no restart.
+    restarted = bool(processes.gather(torch.tensor(processes.restarts)).any())
+    if restarted and (settings.out / "config.yaml").is_file():
         resume = True  # the command is still the first start's
-    if not (processes.restarts and Run(settings.out).finished):
+    if not (restarted and Run(settings.out).finished):
         check_folder(settings.out, resume=resume)
     device = choose_device(settings)
     choose_precision(settings, device)
