@@ -120,7 +120,8 @@ def test_a_command_that_does_not_exist_would_be_found():
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=_name)
 def test_every_flag_named_in_the_text_exists(page):
     named = set(re.findall(r"`[^`\n]*?(--[a-z][a-z0-9-]*)[^`\n]*`", prose(page)))
-    assert named - flags() - benchmark_flags() <= {"--constraint"}
+    of_others = {"--constraint", "--nproc-per-node", "--max-restarts"}  # pip's and torchrun's
+    assert named - flags() - benchmark_flags() <= of_others
 
 
 def test_every_setting_of_training_is_described():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import softcam as package
-from softcam.training.callbacks import History
 from softcam.training.run import Run
+from softcam.training.task import ClassificationTask
 from tests.system.conftest import FAST
 
 HABITS = (
@@ -23,19 +23,25 @@ def weights(run):
     return package.load(run / "model.safetensors").state_dict()
 
 
-def test_a_run_with_every_habit_resumes_to_the_same_weights(dots, softcam, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", [(2, 0), (1, 2)], ids=["between epochs", "within an epoch"])
+def test_a_run_with_every_habit_resumes_to_the_same_weights(
+    place, dots, softcam, tmp_path, monkeypatch
+):
     flags = (*FAST[:6], "--epochs", "3", "--batch-size", "4", "--drop-rate", "0.2", *HABITS)
     result = softcam("train", dots, "--out", tmp_path / "whole", *flags)
     assert result.code == 0, result.err
 
     with monkeypatch.context() as patch:
+        seeded = ClassificationTask.on_train_batch_start
 
-        def interrupt(self, trainer, pl_module):
-            if trainer.current_epoch == 2:
+        def interrupt(self, batch, batch_idx):
+            if (self.current_epoch, batch_idx) == place:
                 raise KeyboardInterrupt
+            seeded(self, batch, batch_idx)
 
-        patch.setattr(History, "on_train_epoch_start", interrupt)
-        result = softcam("train", dots, "--out", tmp_path / "broken", *flags)
+        patch.setattr(ClassificationTask, "on_train_batch_start", interrupt)
+        broken = (*flags, "--checkpoint-steps", "1")
+        result = softcam("train", dots, "--out", tmp_path / "broken", *broken)
         assert result.code == 130, result.err
     result = softcam("train", "--resume", "--out", tmp_path / "broken")
     assert result.code == 0, result.err
@@ -120,3 +126,35 @@ def test_without_mlflow_one_sentence_tells_how_to_get_it(dots, softcam, tmp_path
     assert result.code == 1
     assert 'run: pip install "softcam[mlflow]"' in " ".join(result.err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_ordered_classes_train_with_their_own_loss_and_keep_a_map_for_each(dots, softcam, tmp_path):
+    head, *lines = (dots / "table.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    graded = [f"{row[0]},{n % 3},{row[2]},{row[3]}" for n, row in enumerate(rows)]
+    (dots / "table.csv").write_text("\n".join([head, *graded]) + "\n")
+    (dots / "dataset.yaml").write_text("task: ordinal\nclasses: [none, mild, severe]\n")
+    run = tmp_path / "run"
+    result = softcam("train", dots, "--out", run, *FAST, "--loss", "ordinal")
+    assert result.code == 0, result.err
+    model = package.load(run / "model.safetensors")
+    output = model(torch.zeros(1, 3, 32, 32))
+    assert output.evidence.shape[1] == 3
+    torch.testing.assert_close(output.evidence.mean((2, 3)), output.logits)
+
+
+def test_multilabel_tables_train_with_the_focal_loss_and_unknown_labels(dots, softcam, tmp_path):
+    _, *lines = (dots / "table.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    text = "image,dotted,odd,split\n"
+    for n, row in enumerate(rows):
+        text += f"{row[0]},{row[1]},{'' if n % 5 == 0 else n % 2},{row[2]}\n"
+    (dots / "table.csv").write_text(text)
+    (dots / "dataset.yaml").write_text("task: multilabel\nclasses: [dotted, odd]\n")
+    flags = (*FAST, "--loss", "focal", "--label-smoothing", "0.1", "--class-weights", "balanced")
+    result = softcam("train", dots, "--out", tmp_path / "run", *flags)
+    assert result.code == 0, result.err
+    refused = softcam("train", dots, "--out", tmp_path / "other", *FAST, "--sampling", "balanced")
+    assert refused.code == 2
+    assert "a multi-label table belongs to several" in refused.err
+    assert not (tmp_path / "other").exists()

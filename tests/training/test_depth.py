@@ -53,6 +53,8 @@ def test_the_stages_of_a_resnet_are_its_layers(build, name, body, head):
         ("efficientnet_b0", 64, 0, "blocks."),
         ("torchvision/densenet121", 64, 0, ("transition2", "denseblock3")),
         ("swin_tiny_patch4_window7_224", 224, 1, "layers.2."),
+        ("swinv2_tiny_window8_256", 256, 1, "layers.2."),
+        ("selecsls42b", 64, 0, "features."),
     ],
 )
 def test_other_backbones_have_the_same_stages(name, size, first, third):
@@ -70,6 +72,21 @@ def test_transformers_of_one_stride_count_their_blocks():
     assert any(name.endswith("pos_embed") for name in found[0])
     for block in range(12):
         assert starting(found[block + 1], f"backbone.model.blocks.{block}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "classifier"),
+    [("torchvision/squeezenet1_1", "model.classifier.1."), ("dla34", "model.fc.")],
+)
+def test_a_classifier_of_1x1_kernels_is_the_head_of_a_black_box(name, classifier):
+    depth = measure_depth(create_black_box(name, num_classes=2), (64, 64))
+    assert set(depth.head) == {f"{classifier}weight", f"{classifier}bias"}
+
+
+def test_blocks_that_follow_a_stem_of_several_strides_are_counted():
+    depth, found = levels(create_black_box("xcit_nano_12_p16_224", num_classes=2), 224)
+    assert depth.unit == "block"
+    assert len(found) > 12
 
 
 @pytest.mark.parametrize("mode", ["exact", "fresh"])

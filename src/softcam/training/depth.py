@@ -65,12 +65,13 @@ def measure_depth(model: nn.Module, image_size: Sequence[int]) -> Depth:
     owners = {name: name.rpartition(".")[0] for name, _ in model.named_parameters()}
     head = [name for name in owners if _HEAD.match(name)]
     if not hasattr(model, "head"):
-        behind = set(_behind_the_maps(strides))
+        behind = set(_behind_the_maps(strides) or order[-1:])  # or a classifier of 1x1 kernels
         head = [name for name, owner in owners.items() if parts.get(owner) in behind]
     body = [name for name in owners if name not in set(head)]
     stages = _stages(strides)
     used = [part for part in order if any(parts.get(owners[name]) == part for name in body)]
-    by_stage = len({stages[part] for part in used}) > 1
+    seen = sum(strides[part] is not None for part in used)
+    by_stage = len({stages[part] for part in used}) > 1 and 2 * seen > len(used)
     level_of = {part: stages[part] if by_stage else i for i, part in enumerate(used)}
     deepest = max(level_of.values(), default=0)
     levels = {}
@@ -139,15 +140,20 @@ def _run(model: nn.Module, parts: set[str], image_size: Sequence[int]) -> dict[s
 
 def _stride(output: Any, image_size: Sequence[int]) -> float | None:
     """Compare a map's height and width with the image's; None for tokens."""
+    if isinstance(output, list | tuple):
+        several = [stride for item in output if (stride := _stride(item, image_size)) is not None]
+        return max(several, default=None)
     if isinstance(output, Tensor) and output.ndim == 2:
         return VECTOR
     if not isinstance(output, Tensor) or output.ndim != len(image_size) + 2:
         return None
+    found = []
     for spatial in (output.shape[2:], output.shape[1:-1]):  # channels first, then last
-        ratios = [side / cells for side, cells in zip(image_size, spatial, strict=True)]
+        ratios = [side / max(1, cells) for side, cells in zip(image_size, spatial, strict=True)]
         if min(ratios) >= 0.9 and max(ratios) <= 1.5 * min(ratios):
-            return sum(ratios) / len(ratios)
-    return None
+            found.append((max(ratios) / min(ratios), sum(ratios) / len(ratios)))
+    # What is no map looks stretched.
+    return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def _stages(strides: dict[str, float | None]) -> dict[str, int]:
