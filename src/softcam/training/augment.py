@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from softcam.training.seeds import seed_torch
+
 Augmentation = Literal["none", "light", "fundus", "oct", "chest"]
 
 
@@ -65,6 +67,6 @@ class Augment:
         if self._change is None:
             return image
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             changed: Tensor = self._change(image)
         return changed

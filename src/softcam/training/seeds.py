@@ -29,6 +29,20 @@ def derive(seed: int, *place: int) -> int:
     return (int(words[0]) << 31) ^ int(words[1])
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's global generators as `torch.manual_seed` does, at a tenth of its cost.
+
+    That writes down a stack trace for each kind of device that is not in use, and keeps them all:
+    for every step and every image more time than is spent on drawing numbers.
+
+    Args:
+        seed: The seed.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed(seed)
+
+
 def seed_worker(worker: int, *, seed: int) -> None:
     """Seed the generators of Python, numpy and torch in a worker process.
 

@@ -20,7 +20,7 @@ from softcam.training.means import EpochMeans
 from softcam.training.monitor import validation_auc
 from softcam.training.processes import Processes
 from softcam.training.schedule import cosine_with_floor, make_optimizer, rising
-from softcam.training.seeds import STEP, derive
+from softcam.training.seeds import STEP, derive, seed_torch
 from softcam.training.shaping import Shaping
 
 
@@ -84,7 +84,7 @@ class ClassificationTask(lightning.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by place, so that a resumed run draws what an unbroken one draws."""
         number = batch_idx if self.shares is None else self.shares.batches.number(batch_idx)
-        torch.manual_seed(derive(self.config.seed, STEP, self.current_epoch, number))
+        seed_torch(derive(self.config.seed, STEP, self.current_epoch, number))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of one batch, times what the batch counts in its optimizer step."""
