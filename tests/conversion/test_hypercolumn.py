@@ -10,8 +10,9 @@ from torch import nn
 
 import softcam
 from softcam.conversion.errors import ConversionError
-from softcam.conversion.hypercolumn import Hypercolumn
+from softcam.conversion.hypercolumn import Hypercolumn, _Listed
 from softcam.errors import InputError
+from softcam.evidence.placement import placements
 
 
 class Stages(nn.Module):
@@ -32,27 +33,113 @@ class Stages(nn.Module):
         return maps
 
 
+def slow_value(line: list[float], at: float) -> float:
+    """Interpolate linearly at a place among samples, the outermost ones reaching on."""
+    at = min(max(at, 0.0), len(line) - 1)
+    lower = min(int(at), max(len(line) - 2, 0))
+    upper = min(lower + 1, len(line) - 1)
+    return line[lower] * (1 - (at - lower)) + line[upper] * (at - lower)
+
+
+def slow_map(maps: torch.Tensor, sizes, pixels, placed) -> torch.Tensor:
+    """Bring maps (B, C, ...) to other cells, one line after the other."""
+    for axis, (cells, length, (stride, offset)) in enumerate(
+        zip(sizes, pixels, placed, strict=True), start=2
+    ):
+        lines = maps.movedim(axis, -1)
+        flat = lines.reshape(-1, lines.shape[-1]).tolist()
+        rows = [
+            [
+                slow_value(line, ((j + 0.5) * length / cells - offset) / stride - 0.5)
+                for j in range(cells)
+            ]
+            for line in flat
+        ]
+        maps = (
+            torch.tensor(rows, dtype=maps.dtype).reshape(*lines.shape[:-1], cells).movedim(-1, axis)
+        )
+    return maps
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_each_position_is_the_sum_of_the_projected_and_enlarged_stages(dims: int) -> None:
+def test_each_position_is_the_sum_of_the_stages_where_they_look(dims: int) -> None:
     torch.manual_seed(0)
-    neck = Hypercolumn(Stages(dims), (4, 6, 8), 5, dims=dims).eval().double()
+    placed = [[(stride, 0.5 - stride / 2)] * dims for stride in (2, 4, 8)]
+    neck = Hypercolumn(Stages(dims), (4, 6, 8), 5, dims=dims, placed=placed).eval().double()
     for layer in neck.projections:
         layer[1].running_mean.normal_()
         layer[1].running_var.uniform_(0.5, 2)
     image = torch.randn((2, 3, *(16,) * dims), dtype=torch.float64)
     expected = torch.zeros((2, 5, *(8,) * dims), dtype=torch.float64)
-    mode = ("linear", "bilinear", "trilinear")[dims - 1]
-    for features, layer in zip(neck.backbone(image), neck.projections, strict=True):
+    for features, layer, places in zip(neck.backbone(image), neck.projections, placed, strict=True):
         weight, norm = layer[0].weight.flatten(1), layer[1]
         column = torch.einsum("oc,bc...->bo...", weight, features)
         shape = (1, -1, *(1,) * dims)
         column = (column - norm.running_mean.view(shape)) / (
             norm.running_var + norm.eps
         ).sqrt().view(shape)
-        expected += nn.functional.interpolate(
-            column, size=(8,) * dims, mode=mode, align_corners=False
-        )
-    torch.testing.assert_close(neck(image), expected.relu(), rtol=1e-10, atol=1e-10)
+        expected += slow_map(column, (8,) * dims, (16,) * dims, places)
+    torch.testing.assert_close(neck(image), expected.relu(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_the_places_of_strided_odd_kernels_are_measured(dims: int) -> None:
+    measured = placements(Stages(dims), 3, dims=dims)
+    assert measured == [((stride, 0.5 - stride / 2),) * dims for stride in (2, 4, 8)]
+
+
+def test_patches_are_measured_in_the_middle_of_their_cells() -> None:
+    assert placements(nn.Conv2d(3, 4, 4, stride=4), 3) == [((4.0, 0.0), (4.0, 0.0))]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet18", (-1.5, -3.5, -7.5)),
+        ("torchvision/mobilenet_v2", (-1.5, -3.5, -7.5)),
+        ("convnext_atto", (0.0, 0.0, 0.0)),
+    ],
+)
+def test_real_backbones_are_placed_as_their_kernels_say(name: str, expected) -> None:
+    model = softcam.create_model(name, num_classes=2, neck="hypercolumn", neck_width=4)
+    assert model.info.architecture is not None
+    placed = model.info.architecture.placed
+    assert placed is not None
+    assert tuple(stage[0][1] for stage in placed) == expected
+    assert [stage[1] for stage in placed] == [stage[0] for stage in placed]
+
+
+def test_a_backbone_of_one_image_size_is_measured_with_that() -> None:
+    model = softcam.create_model(
+        "swin_tiny_patch4_window7_224", num_classes=2, neck="hypercolumn", neck_width=4
+    )
+    assert model.info.architecture is not None
+    assert model.info.architecture.placed is not None
+    # Attention looks everywhere in its window, so that the measure is rough.
+    assert all(
+        stride == 4 and abs(offset) <= 1 for stride, offset in model.info.architecture.placed[0]
+    )
+
+
+def test_a_bright_spot_is_seen_where_it_is() -> None:
+    """What a stage of stride 4 sees must not be drawn 1.5 pixels beside it."""
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        nn.Conv2d(1, 1, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(1, 1, 3, stride=2, padding=1, bias=False),
+    )
+    for layer in body:
+        layer.weight.data.fill_(1.0)
+    neck = Hypercolumn(_Listed(body), (1,), 1, placed=placements(body, 1)).eval()
+    neck.projections[0][0].weight.data.fill_(1.0)
+    maps = []
+    for row in range(24, 40):
+        image = torch.zeros(1, 1, 64, 64)
+        image[0, 0, row, 30] = 1.0
+        weights = neck(image)[0, 0].detach().double().sum(1)
+        centres = (torch.arange(16) + 0.5) * 4
+        maps.append(float((weights * centres).sum() / weights.sum()) - (row + 0.5))
+    assert abs(sum(maps) / len(maps)) < 0.05
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "torchvision/resnet18"])

@@ -14,7 +14,7 @@ from softcam.conversion.errors import ConversionError, Reason
 from softcam.conversion.families import family_of
 from softcam.conversion.family import Family
 from softcam.conversion.form import evidence_form
-from softcam.conversion.hypercolumn import with_hypercolumn
+from softcam.conversion.hypercolumn import measured, with_hypercolumn
 from softcam.conversion.recognise import recognise
 from softcam.conversion.seam import FeatureMaps
 from softcam.errors import InputError
@@ -99,6 +99,7 @@ def convert(
         result = build_softcam(
             family, original, mode, num_classes, form, part=head, image_size=size
         )
+        form = measured(result.backbone, form)
         architecture = None
         if not named:
             architecture = recognise(
@@ -188,7 +189,7 @@ def _with_new_head(
     outputs = num_outputs or _class_count(black_box)
     dims = spatial_dims(black_box)
     if form.neck is not None:
-        taken = with_hypercolumn(taken, form.neck_width, dims=dims)
+        taken = with_hypercolumn(taken, form, channels=input_channels(black_box), dims=dims)
         parameter = next(black_box.parameters())
         taken.backbone.to(parameter.device, parameter.dtype)
     head: Head

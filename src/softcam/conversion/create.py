@@ -17,6 +17,7 @@ from softcam.conversion.convert import build_softcam
 from softcam.conversion.families import family_named
 from softcam.conversion.family import Family
 from softcam.conversion.form import evidence_form
+from softcam.conversion.hypercolumn import measured
 from softcam.conversion.weights import load_weights
 from softcam.errors import InputError
 from softcam.evidence.info import Architecture, EvidenceForm, Mode, ModelInfo, Neck
@@ -98,6 +99,8 @@ def create_model(
     )
     black_box, training = _build(architecture, pretrained=pretrained, weights=weights)
     model = build_architecture(architecture, black_box)
+    form = measured(model.backbone, architecture.form)
+    architecture = architecture.model_copy(update=form.model_dump())
     model.info = model.info.model_copy(update={"architecture": architecture, "training": training})
     return model
 

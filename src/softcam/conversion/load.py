@@ -100,7 +100,7 @@ def _with_backbone(file: ModelFile, backbone: nn.Module) -> SoftCAM:
             backbone,
             mode=conversion.mode,
             num_classes=outputs,
-            **conversion.form.model_dump(),
+            **conversion.form.model_dump(exclude={"placed"}),
             features=conversion.features,
             head=conversion.head,
             image_size=size or None,

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import (
 from softcam.errors import InputError
 from softcam.evidence.probe import evaluating
 
-_UNUSABLE = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError)
+UNUSABLE = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError)
 """What the forward pass of a model raises that does not take an image."""
 
 
@@ -68,8 +68,8 @@ def map_size(model: nn.Module, channels: int, image_size: Sequence[int]) -> tupl
         # Shapes that depend on values can only be computed: the exception, not the rule.
         with evaluating(model):
             evidence = model(torch.zeros((1, channels, *size)).to(parameter)).evidence
-    except _UNUSABLE as error:
-        raise _unusable(size, error) from error
+    except UNUSABLE as error:
+        raise unusable(size, error) from error
     return tuple(int(length) for length in evidence.shape[2:])
 
 
@@ -101,8 +101,8 @@ def receptive_field(
             parameter = next(backbone.parameters(), image)
             image = image.to(parameter.device, parameter.dtype).requires_grad_()
             features = torch.func.functional_call(backbone, _awake(backbone), (image,))
-        except _UNUSABLE as error:
-            raise _unusable(size, error) from error
+        except UNUSABLE as error:
+            raise unusable(size, error) from error
         touched = torch.zeros(size, dtype=torch.bool, device=image.device)
         for item in [features] if isinstance(features, Tensor) else features:
             middle = (slice(None), slice(None), *(length // 2 for length in item.shape[2:]))
@@ -146,7 +146,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _unusable(size: tuple[int, ...], error: Exception) -> InputError:
+def unusable(size: tuple[int, ...], error: Exception) -> InputError:
+    """Say that a model takes no image of a size.
+
+    Args:
+        size: The size in pixels.
+        error: What its forward pass raised.
+    """
     reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
     return InputError(
         f"the model takes no image of {'x'.join(map(str, size))} pixels ({reason}); choose another "

@@ -26,6 +26,9 @@ class Task(StrEnum):
     MULTILABEL = "multilabel"
 
 
+_Placed = tuple[Annotated[float, Field(gt=0, le=4096)], Annotated[float, Field(ge=-4096, le=4096)]]
+
+
 class EvidenceForm(BaseModel):
     """Which features give the evidence, and how.
 
@@ -36,6 +39,8 @@ class EvidenceForm(BaseModel):
         neck_width: Channels of the joined features.
         concentration: Sharpness of the weights of the positions, see
             `softcam.evidence.concentration`.
+        placed: Stride and offset of each stage's cells along each axis, in pixels, where the neck
+            joins them; see `softcam.evidence.placement`. None until they are measured.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,10 +49,11 @@ class EvidenceForm(BaseModel):
     neck: Neck | None = None
     neck_width: int = Field(default=64, ge=1, le=4096)
     concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    placed: tuple[tuple[_Placed, ...], ...] | None = None
 
     @property
     def form(self) -> EvidenceForm:
-        """These four alone."""
+        """The form alone."""
         return EvidenceForm(**{name: getattr(self, name) for name in EvidenceForm.model_fields})
 
 
