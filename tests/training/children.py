@@ -95,34 +95,40 @@ def train_and_keep(data: Path, out: Path, kill: tuple[str, int] | None, settings
     Args:
         data: The table's folder.
         out: The run folder.
-        kill: ("calls", n) after n function calls; ("write", n) in the middle of the n-th
+        kill: ("calls", n) after n function calls from the beginning of training on, ("early", n)
+            from the beginning of the process on; ("write", n) in the middle of the n-th
             checkpoint's bytes; ("rename", n) when they are written and not yet in place.
         settings: As `train` takes them.
     """
-    begun = _Begun()
-    with _killed(*kill) if kill else _counted() as counter:
-        begun.counter = counter
+    with _killed(*kill) if kill else _counted("calls") as counter:
+        begun = _Begun(counter)
         fitted = train(data, out, begun, **settings)
     torch.save(fitted.model.state_dict(), out / "weights.pt")
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in fitted.history]
-    calls = {"all": counter[0], "until the first step": begun.calls}
+    calls = {"training": counter[0], "before": begun.before}
     (out / "result.json").write_text(json.dumps({"history": rows, "calls": calls}))
 
 
 class _Begun(Callback):
-    """Notes how many calls it takes to come to the first step."""
+    """Starts to count when training does: to read a checkpoint takes many calls."""
 
-    calls = 0
-    counter = (0,)
+    def __init__(self, counter):
+        self.counter = counter
+        self.before = 0
 
     def on_train_start(self, trainer, pl_module):
-        self.calls = self.counter[0]
+        if self.counter[0] < 0:
+            self.before = self.counter[0] + _LONG_BEFORE
+            self.counter[0] = 0
+
+
+_LONG_BEFORE = 10**12
 
 
 @contextmanager
-def _counted(limit: int = sys.maxsize):
+def _counted(where: str, limit: int = sys.maxsize):
     """Count function calls; die at the limit, wherever in softcam, Lightning or torch it is."""
-    counter = [0]
+    counter = [0 if where == "early" else -_LONG_BEFORE]
 
     def called(frame, event, argument):
         if event in ("call", "c_call"):
@@ -139,8 +145,8 @@ def _counted(limit: int = sys.maxsize):
 
 @contextmanager
 def _killed(where: str, number: int):
-    if where == "calls":
-        with _counted(number) as counter:
+    if where in ("calls", "early"):
+        with _counted(where, number) as counter:
             yield counter
         return
     whole, seen = checkpoints.replacing, [0]

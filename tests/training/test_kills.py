@@ -65,17 +65,17 @@ def whole(tmp_path_factory):
 def test_ten_kills_at_random_points_and_in_checkpoints_change_nothing(whole, tmp_path):
     data, unbroken = whole
     calls = json.loads((unbroken / "result.json").read_text())["calls"]
-    start = calls["until the first step"]
-    each = (calls["all"] - start) / STEPS
+    each = calls["training"] / STEPS
     generator = np.random.default_rng(11)
     out = tmp_path / "run"
-    in_writes = {2: ("write", 1), 5: ("rename", 2), 8: ("write", 2)}
+    chosen = {2: ("write", 1), 5: ("rename", 2), 8: ("write", 2)}
+    chosen[6] = "early", int(generator.integers(calls["before"]))
     reached = []
     for number in range(10):
-        kill = in_writes.get(number)
-        if kill is None:  # anywhere from a little before the first step on
-            share = generator.uniform(-0.02, 0.4)
-            kill = "calls", max(1, int(start + share * (STEPS - done(out)) * each))
+        kill = chosen.get(number)
+        if kill is None:
+            left = (STEPS - done(out)) * each
+            kill = "calls", 1 + int(generator.uniform(0, 0.4) * left)
         run(data, out, kill)
         reached.append(done(out))
     assert reached == sorted(reached)

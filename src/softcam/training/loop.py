@@ -271,7 +271,7 @@ def own_images(count: int, processes: Processes) -> list[int]:
         processes: The processes.
 
     Returns:
-        Every so manieth image from the process's own number on; the first ones again where
+        Every `world`-th image from the process's own number on; the first ones again where
         they do not come out even.
     """
     rounds = -(-count // processes.world)
