@@ -189,7 +189,13 @@ def _with_new_head(
     outputs = num_outputs or _class_count(black_box)
     dims = spatial_dims(black_box)
     if form.neck is not None:
-        taken = with_hypercolumn(taken, form, channels=input_channels(black_box), dims=dims)
+        taken = with_hypercolumn(
+            taken,
+            form,
+            channels=input_channels(black_box),
+            dims=dims,
+            sizes=(image_size,) if image_size else family.input_sizes(black_box),
+        )
         parameter = next(black_box.parameters())
         taken.backbone.to(parameter.device, parameter.dtype)
     head: Head
