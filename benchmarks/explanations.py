@@ -1,11 +1,11 @@
 """Do native maps say where better than post-hoc maps of the stock model? Several seeds, one table.
 
-For every data set and seed three models are trained at the same budget by `softcam.train`: a
-SoftCAM with evidence from an earlier stage, its stock black-box twin, and a SoftCAM with the
-paper's L1 penalty on the last stage. The plain dense map is the twin's own, converted exactly.
-`softcam benchmark` then explains the test images by each SoftCAM's evidence and the twin by every
-post-hoc method; the values of each image are averaged over the seeds, and means and differences get
-95 % intervals from a bootstrap over patients.
+For every data set and seed `softcam sweep` trains, at the same budget, the stock black box, the
+dense SoftCAM, its L1 penalty, the focused recipe, and the focused recipe's architecture trained
+plainly. `softcam benchmark` then explains the test images by the SoftCAMs' evidence, and the stock
+black box and the plainly trained twin of the focused architecture by every post-hoc method; the
+values of each image are averaged over the seeds, and means and differences get 95 % intervals from
+a bootstrap over patients.
 
     python benchmarks/explanations.py --out runs/explanations --data DIR --weights FILE
     python benchmarks/explanations.py --out runs/explanations --sets fundus-phantom --seeds 0
@@ -28,8 +28,6 @@ import torch
 import yaml
 from rich.console import Console
 
-from softcam.conversion.black_box import BlackBox
-from softcam.conversion.convert import convert
 from softcam.data.phantom import write
 from softcam.evaluation.explanations.measures import MEASURE
 from softcam.evaluation.explanations.paired import Compared, compare
@@ -37,16 +35,15 @@ from softcam.evaluation.explanations.result import ExplanationBenchmark, Method
 from softcam.evaluation.localisation import activation_precision
 from softcam.evidence.model import SoftCAM
 from softcam.report.explanations.write import write_benchmark
-from softcam.training.config import make_config
-from softcam.training.run import Run
 from softcam.workflows.benchmark.benchmark import benchmark
 from softcam.workflows.benchmark.choose import case_batches, choose
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 from softcam.workflows.evaluate import read_for
 from softcam.workflows.models import load_run, preprocessing_of
-from softcam.workflows.train import train
+from softcam.workflows.sweep.sweep import sweep
 
 SHOWN = ("activation_precision", "pointing_game", "deletion_auc")
+FOCUSED = "focused"
 MORE = ("activation_sensitivity", "topk_precision", "pixel_ap", "insertion_auc", "positive_share")
 FINDINGS = {
     "task": "binary",
@@ -66,15 +63,13 @@ class Plan:
 
     Attributes:
         name: The data set.
-        stage: The earlier stage that the best recipe takes its evidence from.
         config: Settings of every training.
-        l1: Weight of the penalised model's penalty.
+        l1: Weights of the sparse penalty; the first one's model is explained.
     """
 
     name: str
-    stage: int
     config: dict[str, Any]
-    l1: float = 0.02
+    l1: tuple[float, ...]
 
 
 def plans(args: argparse.Namespace) -> list[Plan]:
@@ -82,9 +77,10 @@ def plans(args: argparse.Namespace) -> list[Plan]:
     found = []
     if args.data is not None and args.weights is not None:
         fundus = {"model": "resnet18", "weights": args.weights, "size": 224, "epochs": 6}
-        found.append(Plan("fundus", 3, {**fundus, "augment": "fundus"}))
+        found.append(Plan("fundus", {**fundus, "augment": "fundus"}, (0.05,)))
     phantom = {"model": "resnet10t", "size": 128, "epochs": 8, "lr": 2e-3, "augment": "light"}
-    found += [Plan(f"{kind}-phantom", 2, phantom) for kind in ("fundus", "oct", "chest")]
+    kinds = ("fundus", "oct", "chest")
+    found += [Plan(f"{kind}-phantom", phantom, (0.05, 0.5)) for kind in kinds]
     return [plan for plan in found if not args.sets or plan.name in args.sets]
 
 
@@ -102,44 +98,45 @@ def table_of(plan: Plan, args: argparse.Namespace) -> tuple[Path, Path | None]:
     return data / "table.csv", None
 
 
-def trained(plan: Plan, seed: int, args: argparse.Namespace) -> tuple[Path, Path]:
-    """Train the models of a seed, or find them; the first has its twin inside."""
+def trained(plan: Plan, args: argparse.Namespace) -> Path:
+    """Train the models of all seeds, or find them; give the folder of their runs."""
     table, spec = table_of(plan, args)
-    home = args.out / plan.name / f"seed{seed}"
-    runs = []
-    for name, more in (
-        (f"stage{plan.stage}", {"stages": plan.stage, "with_twin": True}),
-        ("penalised", {"l1": plan.l1}),
-    ):
-        folder = home / name
-        if not Run(folder).finished:
-            settings = {**plan.config, **more, "table": table, "dataset": spec, "seed": seed}
-            train(make_config({**settings, "out": folder}), resume=folder.exists())
-        runs.append(folder)
-    return runs[0], runs[1]
+    out: Path = args.out / plan.name / "sweep"
+    settings = {
+        "out": out,
+        "base": {**plan.config, "table": table, "dataset": spec},
+        "seeds": args.seeds,
+        "l1": plan.l1,
+        "variants": {FOCUSED: {"recipe": "focused"}},
+        "plain_twins": True,
+        "limit": 48,
+        "jobs": args.jobs,
+    }
+    if not (out / "sweep.json").is_file():
+        sweep(settings, resume=(out / "sweep.yaml").is_file())
+    return out / "runs"
 
 
 def explained(plan: Plan, seed: int, args: argparse.Namespace) -> ExplanationBenchmark:
     """Benchmark the models of a seed."""
     table, spec = table_of(plan, args)
-    best, penalised = trained(plan, seed, args)
-    twin = load_run(best / "twin")
-    if not isinstance(twin, BlackBox):
-        raise TypeError(f"{best / 'twin'} is no black box.")
-    plain: SoftCAM = convert(twin.model)
-    plain.info = twin.info
-    main = f"SoftCAM, stage {plan.stage}"
+    runs = trained(plan, args)
+
+    def softcam_of(name: str) -> SoftCAM:
+        model = load_run(runs / name / f"seed{seed}")
+        if not isinstance(model, SoftCAM):
+            raise TypeError(f"{name} is no SoftCAM.")
+        return model
+
     native = ("evidence",)
-    model = load_run(best)
-    if not isinstance(model, SoftCAM):
-        raise TypeError(f"{best} is no SoftCAM.")
     found = benchmark(
-        model,
+        softcam_of(FOCUSED),
         table,
         twins={
-            "SoftCAM, plain": plain,
-            "SoftCAM, L1": penalised,
-            "Stock twin": twin,
+            "Dense": softcam_of("dense"),
+            "L1": softcam_of(f"l1-{plan.l1[0]:g}"),
+            "Same backbone": softcam_of(f"{FOCUSED}-plain"),
+            "Stock twin": runs / "black-box" / f"seed{seed}",
         },
         settings=BenchmarkSettings(
             methods=tuple(args.methods),
@@ -149,24 +146,24 @@ def explained(plan: Plan, seed: int, args: argparse.Namespace) -> ExplanationBen
             seed=0,
             gallery=3,
         ),
-        methods_of={"SoftCAM": native, "SoftCAM, plain": native, "SoftCAM, L1": native},
+        methods_of={"SoftCAM": native, "Dense": native, "L1": native},
         dataset=spec,
         cache=args.out / "cache",
         show_progress=True,
     )
     folder = args.out / plan.name / f"seed{seed}" / "benchmark"
     folder.mkdir(parents=True, exist_ok=True)
-    write_benchmark(found, folder, title=f"{plan.name}, seed {seed}: {main} as SoftCAM")
+    write_benchmark(found, folder, title=f"{plan.name}, seed {seed}: the focused recipe as SoftCAM")
     return found
 
 
 def ceilings(plan: Plan, args: argparse.Namespace) -> list[str]:
     """What a map of some cells scores that knows how much lesion each holds."""
     table, spec = table_of(plan, args)
-    model = load_run(args.out / plan.name / f"seed{args.seeds[0]}" / f"stage{plan.stage}")
+    model = load_run(trained(plan, args) / FOCUSED / f"seed{args.seeds[0]}")
     part = read_for(model.info, table, dataset=spec).subset("test")
     chosen = choose(part, model.info, limit=args.limit, seed=0)
-    sides = [14, 7] if plan.name == "fundus" else [16, 4]
+    sides = [56, 7] if plan.name == "fundus" else [32, 4]
     found: dict[int, list[torch.Tensor]] = {side: [] for side in sides}
     rules = preprocessing_of(model)
     for batch in case_batches(chosen, rules, batch_size=16, title="", show_progress=False):
@@ -207,7 +204,7 @@ def report(plan: Plan, results: list[ExplanationBenchmark], args: argparse.Names
         f"## {plan.name}",
         "",
         f"{counts['images']} test images, {counts['annotated']} with marked lesions; "
-        f"{len(results)} seed(s). `SoftCAM` has its evidence from stage {plan.stage}.",
+        f"{len(results)} seed(s). `SoftCAM` is the focused recipe.",
         "",
     ]
     for answer in results[0].answers:
@@ -248,6 +245,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=80)
     parser.add_argument("--followed", type=int, default=16)
     parser.add_argument("--probes", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time")
     args = parser.parse_args()
     console = Console(stderr=True)
     for plan in plans(args):

@@ -88,6 +88,13 @@ def test_the_places_of_strided_odd_kernels_are_measured(dims: int) -> None:
     assert measured == [((stride, 0.5 - stride / 2),) * dims for stride in (2, 4, 8)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_places_are_the_same_whatever_type_the_weights_have(dtype: torch.dtype) -> None:
+    stages = Stages(2)
+    stages.add_module("norm", nn.BatchNorm2d(3))
+    assert placements(stages.to(dtype), 3) == placements(Stages(2), 3)
+
+
 def test_patches_are_measured_in_the_middle_of_their_cells() -> None:
     assert placements(nn.Conv2d(3, 4, 4, stride=4), 3) == [((4.0, 0.0), (4.0, 0.0))]
 

@@ -66,7 +66,7 @@ def placements(
         image = torch.rand((_IMAGES, channels, *shape), generator=generator) + 0.5
         image *= _FAINT
         parameter = next(backbone.parameters(), image)
-        image = image.to(parameter.device, parameter.dtype).requires_grad_()
+        image = image.to(parameter.device).requires_grad_()
         try:
             found = torch.func.functional_call(backbone, _positive(backbone, generator), (image,))
         except UNUSABLE as error:
@@ -98,21 +98,26 @@ def _placed(features: Tensor, image: Tensor) -> tuple[Placement, ...]:
 
 
 def _positive(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Give positive weights that are the same all over a kernel, and norms that do nothing."""
+    """Give positive weights that are the same all over a kernel, and norms that do nothing.
+
+    In float32: half precision would lose the gradient on its way.
+    """
     values: dict[str, Tensor] = {}
     for name, parameter in module.named_parameters():
         if parameter.ndim >= 2:
             shape = (*parameter.shape[:2], *(1,) * (parameter.ndim - 2))
-            drawn = torch.rand(shape, generator=generator).to(parameter) + 0.5
+            drawn = torch.rand(shape, generator=generator).to(parameter.device) + 0.5
             fan_in = parameter.numel() // parameter.shape[0]
             values[name] = (drawn / fan_in).expand_as(parameter).contiguous()
         else:
-            values[name] = torch.full_like(parameter, float(not name.endswith("bias")))
+            value = float(not name.endswith("bias"))
+            values[name] = torch.full_like(parameter, value, dtype=torch.float32)
     for name, buffer in module.named_buffers():
-        if name.endswith("running_mean"):
-            values[name] = torch.zeros_like(buffer)
-        elif name.endswith("running_var"):
-            values[name] = torch.ones_like(buffer)
+        if name.endswith(("running_mean", "running_var")):
+            value = float(name.endswith("running_var"))
+            values[name] = torch.full_like(buffer, value, dtype=torch.float32)
+        elif buffer.is_floating_point():
+            values[name] = buffer.float()
     return values
 
 
