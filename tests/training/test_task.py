@@ -215,3 +215,20 @@ def test_a_recipe_fills_in_its_settings_and_what_is_given_wins():
     twin = chosen.for_twin()
     plain = make_config({**BASE, "black_box": True, "out": "run/twin"})
     assert twin == plain
+
+
+def test_an_epoch_within_the_warm_up_is_never_the_best(batch, monkeypatch):
+    task = focused(concentration_warmup=0.5)  # of 10 steps
+    logged = {}
+    monkeypatch.setattr(
+        task, "log", lambda name, value, **_: logged.__setitem__(name, float(value))
+    )
+    scores = []
+    for step in (4, 5, 10):
+        monkeypatch.setattr(type(task), "global_step", step)
+        task.on_validation_epoch_start()
+        task.validation_step(batch, 0)
+        task.on_validation_epoch_end()
+        scores.append(logged["val_score"])
+    assert scores[1] == scores[2] == pytest.approx(logged["val_auc"])
+    assert scores[0] < scores[1] - 100

@@ -23,6 +23,9 @@ from softcam.training.schedule import cosine_with_floor, make_optimizer, rising
 from softcam.training.seeds import STEP, derive, seed_torch
 from softcam.training.shaping import Shaping
 
+_EARLY = 1e3
+"""Taken off the score of epochs that end during the warm-up, so that any later one is better."""
+
 
 class ClassificationTask(lightning.LightningModule):
     """Trains a model on labelled images and watches its validation AUC.
@@ -146,7 +149,12 @@ class ClassificationTask(lightning.LightningModule):
         self.log("val_loss", loss)
         self.log("val_auc", auc)
         # Labels never change within a run, so a run compares like with like all along.
-        self.log("val_score", auc if auc == auc else -float(loss))
+        score = auc if auc == auc else -float(loss)
+        self.log("val_score", score - (0.0 if self._risen(self.global_step) else _EARLY))
+
+    def _risen(self, step: int) -> bool:
+        """Tell whether the concentration has risen; before, maps are not what they will be."""
+        return rising(step, self.steps, self.config.concentration_warmup) >= 1
 
     def validation_answers(self) -> tuple[Tensor, Tensor]:
         """Give the logits and labels of the last validation.
