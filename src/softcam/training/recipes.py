@@ -10,7 +10,7 @@ Recipe = Literal["dense", "focused"]
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "dense": {},
     "focused": {
-        "stages": (1, 2, 3, 4),
+        "stages": (1, 2, 3),
         "neck": "hypercolumn",
         "concentration": 1.0,
         "concentration_warmup": 0.5,
@@ -18,7 +18,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """The recipes: "dense" is the paper's dense SoftCAM. "focused" reads the joined features of stages
-1 to 4 at the first one's resolution and asks for the strongest evidence instead of its plain mean;
+1 to 3 at the first one's resolution and asks for the strongest evidence instead of its plain mean;
 it was chosen on fundus photographs and phantoms, see docs/recipes.md."""
 
 
