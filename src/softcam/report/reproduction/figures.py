@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from softcam.evaluation.explanations.measures import MEASURE
 from softcam.evaluation.explanations.result import Method
@@ -102,7 +103,7 @@ def _performance(result: Reproduction) -> Drawn:
         panels[0][column].set_title(label, fontsize=10)
         last = max(row for row in range(len(measures)) if panels[row][column].axison)
         panels[last][column].set_xticks(
-            range(len(ROLES)), [name.split()[0] for name in ROLES.values()], fontsize=8
+            range(len(ROLES)), [name.split(" SoftCAM")[0] for name in ROLES.values()], fontsize=8
         )
         panels[last][column].tick_params(labelbottom=True)
         panels[last][column].set_xlim(-0.5, len(ROLES) - 0.5)
@@ -237,6 +238,7 @@ def _curves(part: Part) -> Drawn | None:
         ax.set_title(curves.title.split(":")[0], fontsize=10)
         ax.set_xlabel(curves.x_label)
         ax.set_ylabel(curves.y_label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(ax)
     canvas.legend(
         handles=list(handles.values()), loc="outside lower center", ncols=3, frameon=False,

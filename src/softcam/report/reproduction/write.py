@@ -127,7 +127,8 @@ def _examples(result: Reproduction, folder: Path) -> list[Drawn]:
                 Drawn(
                     f"example-{part.key}",
                     f"One image, every map: {part.label}",
-                    f"Seed {one.seed}; more are on {one.page}.",
+                    f"Seed {one.seed}; plain SoftCAM is the dense one. More images "
+                    f"are on {one.page}.",
                     {"png": png, "pdf": pdf.getvalue()},
                 )
             )

@@ -100,13 +100,15 @@ def explain(
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{place}: cannot be made ({error.strerror}).") from error
-    penalised = [ROLES[role] for role in runs if role not in (DENSE, BLACK_BOX)]
+    penalised = [role for role in runs if role not in (DENSE, BLACK_BOX)]
+    box = [BLACK_BOX] if BLACK_BOX in runs else []
+    native = ("SoftCAM", *(ROLES[role] for role in penalised))
     found = benchmark(
         runs[DENSE],
         read_table(training.table, seed=training.seed_of_splits()),
-        twins={ROLES[role]: run for role, run in runs.items() if role != DENSE},
+        twins={ROLES[role]: runs[role] for role in (*penalised, *box)},
         settings=how,
-        methods_of=dict.fromkeys(("SoftCAM", *penalised), ("evidence",)),
+        methods_of=dict.fromkeys(native, ("evidence",)),
         cache=settings.out / "explanations" / "cache",
         device=choose_device(training),
         show_progress=show_progress,
