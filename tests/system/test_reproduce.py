@@ -23,11 +23,10 @@ from tests.workflows.reproduce.replicas import DOWNLOADS
 TINY = (
     *("--models", "resnet50", "--set", "model=resnet10t", "--batch-size", "8"),
     *("--size", "32", "--epochs", "1", "--precision", "32", "--device", "cpu"),
-    *("--methods", "grad-cam", "--limit", "6", "--followed", "2", "--probes", "0"),
-    *("--resamples", "20"),
+    *("--methods", "grad-cam", "--limit", "4", "--followed", "1", "--probes", "1"),
+    *("--gallery", "1", "--resamples", "20"),
 )
-ROLES = ["Black box", "Dense SoftCAM", "Sparse SoftCAM (l1)", "Smooth SoftCAM (l2)"]
-ROLES += ["ElasticNet SoftCAM"]
+ROLES = ["Black box", "Dense SoftCAM", "Sparse SoftCAM (l1)"]
 
 FILES = (
     *("reproduction.html", "reproduction.json", "reproduce.yaml", "published.yaml", "cost.json"),
@@ -58,15 +57,18 @@ def reproduced(tmp_path_factory):
     root = tmp_path_factory.mktemp("reproduce")
     data = DOWNLOADS["rsna-pneumonia"](root / "download", 36)
     out, splits = root / "out", root / "splits.csv"
-    chosen = ["val"] * 4 + ["test"] * 3 + ["train"] * 5  # each class alike
+    chosen = ["val"] * 4 + ["test"] * 2 + ["train"] * 6  # each class alike
     rows = [(f"{n:08x}-0000-4000-8000-000000000000", chosen[n // 3]) for n in range(36)]
     write_csv(splits, ("patient_id", "split"), rows)
-    words = ("--data", data, "--out", out, "--splits", splits, *TINY)
+    # Without l2 there is no smooth and no ElasticNet model, which take their time.
+    penalties = root / "penalties.yaml"
+    penalties.write_text("rsna-pneumonia: {opacity: {resnet50: {l1: 0.003, source: given}}}\n")
+    words = ("--data", data, "--out", out, "--splits", splits, "--penalties", penalties, *TINY)
     assert run("reproduce", "rsna-pneumonia", *words) == 0
     return data, out
 
 
-def test_five_models_stand_beside_empty_published_cells(reproduced):
+def test_models_stand_beside_empty_published_cells(reproduced):
     _, out = reproduced
     assert [name for name in FILES if not (out / name).is_file()] == []
     rows = rows_of(out / "tables.csv")

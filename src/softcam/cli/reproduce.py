@@ -128,11 +128,13 @@ def reproduce(
         int | None, typer.Option(help="Most images that are explained; 0 for all. Default 100.")
     ] = None,
     followed: Annotated[
-        int | None, typer.Option(help="Of these, images for deletion curves. Default 40.")
+        int | None,
+        typer.Option(help="Of these, images for deletion curves; 0 for all. Default 40."),
     ] = None,
     probes: Annotated[
-        int | None, typer.Option(help="Of these, images for costly measures. Default 8.")
+        int | None, typer.Option(help="Of these, images for costly measures; 0 for all. Default 8.")
     ] = None,
+    gallery: Annotated[int | None, typer.Option(help="Of these, images shown. Default 3.")] = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples.")] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Runs at the same time, each a process. Default 1.")
@@ -180,6 +182,7 @@ def reproduce(
         "limit": limit,
         "followed": followed,
         "probes": probes,
+        "gallery": gallery,
         "resamples": resamples,
         "jobs": jobs,
         "precision": precision,

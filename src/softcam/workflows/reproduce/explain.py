@@ -45,6 +45,7 @@ def benchmark_settings(settings: ReproduceConfig) -> BenchmarkSettings:
         followed=settings.followed,
         probes=settings.probes,
         resamples=settings.resamples,
+        gallery=settings.gallery,
     )
     methods(found.methods)  # or refuse now, and not after days of training
     return found

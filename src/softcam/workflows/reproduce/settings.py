@@ -54,6 +54,7 @@ class ReproduceConfig(BaseModel):
         limit: Most test images that are explained; 0 for all.
         followed: Of these, images for deletion and insertion curves; 0 for all.
         probes: Of these, images for the costly measures; 0 for all.
+        gallery: Of these, images in the benchmark's gallery; the first is a figure here.
         resamples: Bootstrap resamples over patients.
         jobs: Runs at the same time, each a process; also processes of the import.
         precision: "auto", "32", "bf16" or "fp16".
@@ -88,6 +89,7 @@ class ReproduceConfig(BaseModel):
     limit: int = Field(default=100, ge=0)
     followed: int = Field(default=40, ge=0)
     probes: int = Field(default=8, ge=0)
+    gallery: int = Field(default=3, ge=0)
     resamples: int = Field(default=1000, ge=10)
     jobs: int = Field(default=1, ge=1, le=64)
     precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
