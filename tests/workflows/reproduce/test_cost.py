@@ -8,7 +8,7 @@ import pytest
 
 from softcam.errors import InputError
 from softcam.workflows.reproduce import cost as costs
-from softcam.workflows.reproduce.cost import COST, estimate, hours_text, refuse_above
+from softcam.workflows.reproduce.cost import COST, estimate, hours_text, kept_cost, refuse_above
 from softcam.workflows.reproduce.plan import parts
 from softcam.workflows.reproduce.settings import make_reproduction
 from softcam.workflows.reproduce.timing import Timing, time_models
@@ -90,6 +90,22 @@ def test_timings_are_kept_for_the_same_machine_and_models(reproduction, monkeypa
     larger = settings.model_copy(update={"size": 64})
     with pytest.raises(AssertionError, match="timed again"):
         estimate(larger, parts(larger), COUNTS)
+
+
+def test_the_first_estimate_is_kept_beside_what_is_left(reproduction):
+    settings, (part,) = reproduction
+    first = kept_cost(settings.out / COST, estimate(settings, (part,), COUNTS))
+    assert "left" not in first
+    (settings.out / COST).write_text(json.dumps(first))
+    for name in part.names.values():
+        done = run_folder(part.sweep.out, name, 0)
+        done.mkdir(parents=True)
+        (done / "metrics.json").write_text("{}")
+    later = kept_cost(settings.out / COST, estimate(settings, (part,), COUNTS))
+    assert later["hours"] == first["hours"]
+    assert 0 < later["left"]["hours"] < first["hours"]
+    (settings.out / COST).write_text("{")
+    assert "left" not in kept_cost(settings.out / COST, estimate(settings, (part,), COUNTS))
 
 
 def test_a_limit_refuses_what_is_above_it(reproduction):

@@ -181,6 +181,25 @@ def refuse_above(cost: Cost, max_hours: float | None) -> None:
         )
 
 
+def kept_cost(path: Path, cost: Cost) -> dict[str, Any]:
+    """Give what is kept of the cost: the estimate before the first start, and what is left now.
+
+    Args:
+        path: Where it was kept before, if it was.
+        cost: Today's estimate.
+
+    Returns:
+        Plain values; "left" is there where a reproduction goes on.
+    """
+    now = cost.to_dict()
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        first = {name: before[name] for name in ("hours", "gpu", "sentence", "machine", "parts")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return now
+    return {**now, **first, "left": {"hours": now["hours"], "sentence": now["sentence"]}}
+
+
 def _known(path: Path, key: str) -> dict[str, Timing] | None:
     """Read timings of the same models on the same machine."""
     try:

@@ -17,6 +17,11 @@ _TAKEN = ("table.csv", "dataset.yaml", "sources.csv", "checksums.sha256")
 """Files whose checksums vouch for a data set: the last lists that of every image."""
 
 
+def imported_mark(settings: ReproduceConfig, task: str) -> Path:
+    """Say which file vouches for a task's import: with it, the download is needed no more."""
+    return settings.out / "data" / f"{task}.json"
+
+
 def import_task(settings: ReproduceConfig, task: str, *, show_progress: bool) -> dict[str, Any]:
     """Import a task's data set, unless that was done; an interrupted import goes on.
 
@@ -26,13 +31,13 @@ def import_task(settings: ReproduceConfig, task: str, *, show_progress: bool) ->
         show_progress: Whether to show a progress bar.
 
     Returns:
-        "inputs": file to SHA-256; "notes": sentences.
+        "inputs" and "splits": file to SHA-256; "notes": sentences.
 
     Raises:
         InputError: If the download cannot be used, or the data set was changed since.
     """
     folder = data_folder(settings, task)
-    done = folder.parent / f"{task}.json"
+    done = imported_mark(settings, task)
     if done.is_file():
         return _known(done, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +58,13 @@ def import_task(settings: ReproduceConfig, task: str, *, show_progress: bool) ->
             f"{task}: {imported.problems} of the download's files or rows could not be used; "
             f"data/{task}/left_out.csv lists them."
         )
-    found = {"inputs": _digests(folder), "notes": notes}
+    tables = [
+        file
+        for path in settings.splits
+        for file in (sorted(path.glob("*.csv")) if path.is_dir() else [path])
+    ]
+    splits = {str(path): digest_of_file(path) for path in tables}
+    found = {"inputs": _digests(folder), "splits": splits, "notes": notes}
     write_atomically(done, json.dumps(found, indent=1) + "\n")
     return found
 

@@ -15,7 +15,7 @@ from softcam.report.reproduction.content import Explained, Part, Reproduction
 from softcam.report.reproduction.write import RESULT, write_reproduction
 from softcam.report.sweep.content import SweepResult
 from softcam.training.provenance import code_version
-from softcam.workflows.reproduce.cost import COST, Cost, estimate, refuse_above
+from softcam.workflows.reproduce.cost import COST, Cost, estimate, kept_cost, refuse_above
 from softcam.workflows.reproduce.counts import Counts, counted
 from softcam.workflows.reproduce.explain import benchmark_settings, explain, require_methods
 from softcam.workflows.reproduce.imports import digest_of_file, import_task
@@ -29,8 +29,8 @@ from softcam.workflows.reproduce.tables import (
     read_published,
     write_once,
 )
-from softcam.workflows.sweep.check import locked
-from softcam.workflows.sweep.plan import run_folder
+from softcam.workflows.sweep.check import check_sweep, locked
+from softcam.workflows.sweep.plan import recipes, run_folder
 from softcam.workflows.sweep.settings import SWEEP_FILE
 from softcam.workflows.sweep.sweep import sweep
 
@@ -134,7 +134,7 @@ def check_out(out: Path, data_set: str, *, resume: bool) -> None:
             f"{out}: holds {state} reproduction; go on with `softcam reproduce {data_set} "
             f"--resume --out {out}`, or choose another --out."
         )
-    ours = {PENALTIES, PUBLISHED, "reproduce.lock"}  # which may be put there before
+    ours = {PENALTIES, PUBLISHED, "reproduce.lock"}  # the first two may be put there before
     if out.is_dir() and any(
         path.name not in ours and not path.name.startswith(f".{SETTINGS}.")
         for path in out.iterdir()
@@ -153,18 +153,22 @@ class _Reproduction:
 
     def run(self) -> Reproduction:
         out = self.settings.out
-        write_once(out, PENALTIES, penalties_text(self.settings))
-        published = read_published(write_once(out, PUBLISHED, packaged(PUBLISHED)))
         write_atomically(out / SETTINGS, self.settings.to_yaml())
-        cost = self.planned.cost
-        write_atomically(out / COST, json.dumps(cost.to_dict(), indent=1) + "\n")
+        if not (out / PENALTIES).is_file():
+            write_atomically(out / PENALTIES, penalties_text(self.settings))
+        published = read_published(write_once(out, PUBLISHED, packaged(PUBLISHED)))
+        cost = kept_cost(out / COST, self.planned.cost)
+        write_atomically(out / COST, json.dumps(cost, indent=1) + "\n")
         (out / RESULT).unlink(missing_ok=True)
         inputs, notes = self._inputs(), list(self.planned.notes)
         for task in self.settings.wanted_tasks():
             self._tell(f"importing {self.settings.data_set} for {task}")
             imported = import_task(self.settings, task, show_progress=self.show_progress)
             inputs |= {f"data/{task}/{n}": digest for n, digest in imported["inputs"].items()}
+            inputs |= imported["splits"]
             notes += imported["notes"]
+        for part in self.planned.parts:  # or refuse the last one before the first is trained
+            check_sweep(part.sweep, recipes(part.sweep))
         found: list[Part] = []
         failures: list[str] = []
         for number, part in enumerate(self.planned.parts, start=1):
@@ -183,7 +187,7 @@ class _Reproduction:
             title=self.settings.about.title,
             parts=tuple(found),
             sources=published.sources,
-            cost=cost.to_dict(),
+            cost=cost,
             notes=tuple(dict.fromkeys(notes)),
             failures=tuple(failures),
             counts=self.planned.counts,
@@ -196,6 +200,9 @@ class _Reproduction:
 
     def _sweep(self, part: PartPlan, failures: list[str]) -> SweepResult | None:
         started = (part.sweep.out / SWEEP_FILE).is_file()
+        if not started:  # killed while it wrote its first file, it left a part of that
+            for path in part.sweep.out.glob(f".{SWEEP_FILE}.*"):
+                path.unlink()
         try:
             swept = sweep(part.sweep, resume=started, show_progress=self.show_progress)
         except WorkError as error:
@@ -228,8 +235,6 @@ class _Reproduction:
             for model in self.settings.wanted_models()
             if (weights := self.settings.weights(model)) is not None
         ]
-        for path in self.settings.splits:
-            given += sorted(path.glob("*.csv")) if path.is_dir() else [path]
         return {
             path.name if path.parent == out else str(path): digest_of_file(path) for path in given
         }
