@@ -85,7 +85,7 @@ def digest_of_file(path: Path) -> str:
 def _known(done: Path, folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(done.read_text("utf-8"))
-        before = dict(found["inputs"])
+        before, _, _ = dict(found["inputs"]), dict(found["splits"]), list(found["notes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{done}: is damaged; remove it, and {folder}, and resume.") from error
     for name, digest in _digests(folder).items():
