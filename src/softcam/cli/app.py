@@ -20,6 +20,7 @@ from softcam.cli.errors import run_safely
 from softcam.cli.evaluate import evaluate
 from softcam.cli.explain import explain
 from softcam.cli.import_data import import_data
+from softcam.cli.reproduce import SeveralWords, reproduce
 from softcam.cli.sweep import SeveralValues, sweep
 from softcam.cli.train import train
 
@@ -35,6 +36,7 @@ for command in (demo, check, train, explain, evaluate, compare, benchmark, docto
     app.command()(command)
 app.command("import")(import_data)
 app.command(cls=SeveralValues)(sweep)
+app.command(cls=SeveralWords)(reproduce)
 
 
 def main() -> None:

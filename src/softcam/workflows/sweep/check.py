@@ -22,7 +22,7 @@ from softcam.workflows.sweep.settings import SWEEP_FILE, SweepConfig
 RESULT = "sweep.json"
 """Written last: a folder without it is an unfinished sweep."""
 
-_LOCK = "sweep.lock"
+_LOCK = "{command}.lock"
 
 
 def check_sweep(settings: SweepConfig, recipes: Sequence[Recipe]) -> Table:
@@ -95,20 +95,24 @@ def check_out(out: Path, *, resume: bool) -> None:
             f"{out}: holds {state} sweep; go on with or add to it by `softcam sweep --resume --out "
             f"{out}`, or choose another --out."
         )
-    if out.is_dir() and any(path.name != _LOCK for path in out.iterdir()):
+    if out.is_dir() and any(path.name != _LOCK.format(command="sweep") for path in out.iterdir()):
         raise InputError(f"{out}: is not empty and no sweep; choose another --out.")
 
 
 @contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
+def locked(out: Path, command: str = "sweep") -> Iterator[None]:
     """Keep a second sweep out of the folder; the lock ends with the process, however it ends.
+
+    Args:
+        out: The folder.
+        command: The command that works in it.
 
     Raises:
         InputError: If the folder cannot be written, or a sweep is at work there.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(out / _LOCK.format(command=command), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(
             f"{out}: cannot write here ({error.strerror}); choose another --out."
@@ -123,7 +127,8 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"{out}: another softcam sweep is at work in this folder; wait for it or stop it."
+                f"{out}: another softcam {command} is at work in this folder; wait for it or "
+                "stop it."
             ) from error
         yield
     finally:
