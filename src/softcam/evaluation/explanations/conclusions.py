@@ -34,7 +34,7 @@ def conclude(
     affine: Mapping[str, bool],
     agreements: Mapping[str, float],
     answers: Sequence[Answer] = (),
-    shortcuts: Sequence[tuple[Shortcut, str]] = (),
+    shortcuts: Sequence[Shortcut] = (),
 ) -> tuple[str, ...]:
     """Say in sentences what the numbers allow, and what they do not.
 
@@ -45,7 +45,7 @@ def conclude(
         agreements: Subject to the lowest rank correlation measured among its methods of
             `SAME_MAP`, over images.
         answers: Classification of the subjects.
-        shortcuts: What was found of each distractor, with the class asked about.
+        shortcuts: What was found of each distractor.
 
     Returns:
         Sentences.
@@ -55,7 +55,7 @@ def conclude(
     sentences += _by_construction(rows, affine, agreements)
     sentences += _comparisons(rows, reference)
     sentences += _chance(rows, reference)
-    sentences += [found.sentence(name) for found, name in shortcuts]
+    sentences += [found.sentence() for found in shortcuts]
     for key in SURVIVORS:
         sentences += _survivors(rows, key)
     sentences += _changed(rows)

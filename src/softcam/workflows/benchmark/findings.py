@@ -58,7 +58,6 @@ def result(
     ]
     curves: list[CurveSet] = curve_sets(values, methods, bench.patients, settings)
     answers = _answers(bench, part)
-    class_name = bench.chosen.cases[0].class_name
     shortcuts: list[Shortcut] = []
     if task_of(next(iter(bench.models.values())).info) is Task.BINARY:
         shortcuts = _shortcuts(bench, columns)
@@ -68,7 +67,7 @@ def result(
         {name: subject.weight is not None for name, subject in bench.subjects.items()},
         {name: min(lows) for name, lows in bench.agreements.items()},
         answers,
-        [(item, class_name) for item in shortcuts],
+        shortcuts,
     )
     cases = bench.chosen.cases
     return ExplanationBenchmark(
@@ -81,6 +80,7 @@ def result(
         answers=tuple(answers),
         skipped=tuple(skipped),
         conclusions=conclusions,
+        shortcuts=tuple(shortcuts),
         gallery=bench.gallery.cases(bench.models),
         counts={
             "images": len(cases),
