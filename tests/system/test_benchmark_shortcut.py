@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_a_corner_mark_in_nine_of_ten_diseased_is_exposed(softcam, tmp_path):
     assert float(inserted[2]) > 0.1
     for name in ("benchmark.html", "benchmark.md", "benchmark.json"):
         assert "as a shortcut" in (out / name).read_text("utf-8")
+    (told,) = json.loads((out / "benchmark.json").read_text("utf-8"))["shortcuts"]
+    assert (told["subject"], told["class_name"], told["finding"]) == (
+        "SoftCAM", "ill", "corner_mark",
+    )  # fmt: skip
+    assert told["found"]
+    assert told["inserted"]["value"] == pytest.approx(float(inserted[1]), abs=0.005)
+    assert told["inserted"]["low"] == pytest.approx(float(inserted[2]), abs=0.005)
+    assert told["energy"]["value"] > 3 * told["area"]
+    assert told["removed"]["n"] > 0
     rows = list(csv.DictReader((out / "methods.csv").open(newline="")))
     energy = {
         (row["method"], row["map"]): float(row["value"])

@@ -29,6 +29,10 @@ def benchmark(
         list[str] | None,
         typer.Option(help="Name of a model that its own evidence alone explains; repeat."),
     ] = None,
+    shuffled: Annotated[
+        Path | None,
+        typer.Option(help="Run of the same settings trained with --shuffle-labels: a check."),
+    ] = None,
     maps: Annotated[
         str, typer.Option(help="own, contrast or both: the score that is explained.")
     ] = "both",
@@ -78,6 +82,7 @@ def benchmark(
             twins=tuple(twin or ()),
             methods=tuple(methods or ("fast",)),
             native_only=tuple(native_only or ()),
+            shuffled=shuffled,
             maps=maps,
             split=split,
             limit=limit,

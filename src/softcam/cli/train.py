@@ -151,6 +151,9 @@ def train(
     split_seed: Annotated[
         int | None, typer.Option(help="Seed of the splits of a table without; --seed if left out.")
     ] = None,
+    shuffle_labels: Annotated[
+        _Flag, typer.Option(help="Learn labels in random order, for softcam benchmark --shuffled.")
+    ] = None,
     mlflow: Annotated[_Flag, typer.Option(help="Log to MLflow too.")] = None,
     mlflow_uri: Annotated[
         str | None, typer.Option(help="Its server or store; OUT/mlruns if left out.")

@@ -102,6 +102,8 @@ class TrainConfig(BaseModel):
             its end; 0 for none. It changes no number of the run.
         seed: Seed of everything random.
         split_seed: Seed of the splits of a table that gives none; the run's seed if None.
+        shuffle_labels: Let the labels of the training and the validation images change places, by
+            the seed; for the check whether an explanation depends on what was learned.
         mlflow: Log to MLflow too.
         mlflow_uri: Its server or store; the run folder's `mlruns` if None.
         with_twin: Also train the stock black box, same data and budget, into OUT/twin.
@@ -172,6 +174,7 @@ class TrainConfig(BaseModel):
     checkpoint_steps: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
     split_seed: int | None = Field(default=None, ge=0, lt=2**32)
+    shuffle_labels: bool = False
     mlflow: bool = False
     mlflow_uri: str | None = None
     with_twin: bool = False

@@ -14,6 +14,9 @@ worker process's own generators, which nothing here draws from but a library mig
 MOSAIC, FLIP = 11, 12
 """As above: one batch's mosaics, and which way one batch is mirrored."""
 
+LABELS = 21
+"""As above: the order of shuffled labels."""
+
 
 def derive(seed: int, *place: int) -> int:
     """Derive an independent seed for a place in the run.

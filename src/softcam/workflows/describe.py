@@ -12,6 +12,7 @@ from softcam.evidence.file import library_versions
 from softcam.evidence.info import ModelInfo, Task
 from softcam.report.content import DataDescription, FindingCount, SplitCount
 from softcam.training.config import SHAPING, TrainConfig
+from softcam.training.shuffling import SHUFFLED, has_shuffled_labels
 from softcam.workflows.evaluate import Assessment
 from softcam.workflows.localise import GRAD_CAM, SOFTCAM, UNIFORM
 
@@ -80,6 +81,23 @@ def summarise(assessment: Assessment) -> list[str]:
                 text += f"; {name}: {_precision(rows[key])}"
         sentences.append(text + ".")
     return sentences
+
+
+def caution(info: ModelInfo) -> list[str]:
+    """Say what a reader must know of a model before anything else.
+
+    Args:
+        info: The model's description.
+
+    Returns:
+        A sentence if the model learned shuffled labels; nothing for others.
+    """
+    if not has_shuffled_labels(info.training):
+        return []
+    return [
+        f"SHUFFLED LABELS: this model is for checks only, {SHUFFLED}. What it answers and what "
+        "its maps show means nothing."
+    ]
 
 
 def _precision(row: object) -> str:
@@ -156,6 +174,8 @@ def describe_training(info: ModelInfo) -> dict[str, str]:
         for name, label in _SHOWN
         if name in config and config[name] not in (None, []) and not _as_usual(name, config[name])
     }
+    if has_shuffled_labels(info.training):
+        shown = {"Labels": "SHUFFLED (training and validation)", **shown}
     if "best_epoch" in info.training:
         shown["Best epoch"] = f"{info.training['best_epoch']} of {info.training['epochs']}"
         shown["Training time"] = f"{float(info.training['seconds']):.0f} s"
@@ -189,6 +209,8 @@ def describe_provenance(info: ModelInfo) -> dict[str, str]:
         Name to value.
     """
     found = dict(library_versions())
+    if has_shuffled_labels(info.training):
+        found["labels learned"] = "SHUFFLED, those of training and validation"
     data = info.training.get("data") or {}
     if data.get("sha256"):
         found["training table, sha256"] = str(data["sha256"])

@@ -26,6 +26,7 @@ from softcam.training.loop import class_weights, model_outputs
 from softcam.training.losses import require_task
 from softcam.training.precision import choose_device
 from softcam.training.sampling import require_one_class
+from softcam.training.shuffling import learned_split
 from softcam.training.task import ClassificationTask
 from softcam.workflows.models import new_model, preprocessing_for
 from softcam.workflows.progress import image_progress
@@ -94,7 +95,7 @@ def find_learning_rate(
     table = read_table(
         settings.table, images=settings.images, spec=settings.dataset, seed=settings.seed
     )
-    chosen = table.subset("train")
+    chosen = learned_split(table, "train", settings)
     require_task(settings.loss, table.spec.task)
     require_one_class(settings.sampling, chosen.labels())
     device = choose_device(settings)

@@ -14,8 +14,10 @@ from softcam.files import write_atomically
 from softcam.report.content import ReportData
 from softcam.report.report import build_report
 from softcam.training.run import Run
+from softcam.training.shuffling import has_shuffled_labels
 from softcam.workflows.cases import draw_cases
 from softcam.workflows.describe import (
+    caution,
     describe_data,
     describe_provenance,
     describe_training,
@@ -123,7 +125,7 @@ def write_results(
     assessment.predictions.write(folder / "predictions.csv", assessment.table)
     data = ReportData(
         title=title or f"{_subject(model.info)} on {table.path.parent.name or table.path.name}",
-        summary=summarise(assessment),
+        summary=[*caution(model.info), *summarise(assessment)],
         data=describe_data(table, assessment),
         training=describe_training(model.info),
         history=history or [],
@@ -150,6 +152,8 @@ def write_metrics(path: Path, assessment: Assessment, info: ModelInfo) -> None:
         name: info.training.get(name)
         for name in ("best_epoch", "epochs", "seconds", "precision", "validation")
     }
+    if has_shuffled_labels(info.training):
+        training["shuffled_labels"] = True
     document = {**assessment.metrics.to_dict(), "training": training}
     write_atomically(path, to_json(document) + "\n")
 

@@ -30,6 +30,7 @@ from softcam.training.processes import Processes
 from softcam.training.provenance import data_checksums, keep_data, note_environment
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
+from softcam.training.shuffling import SHUFFLED, learned_split
 from softcam.training.thresholds import choose_thresholds
 from softcam.training.trackers import require_mlflow
 from softcam.workflows.check import Checked, check_read
@@ -180,6 +181,8 @@ def _train_models(
     for note in table.notes:
         _LOG.info("%s: %s", settings.table, note)
     data = _Data.of(table, settings)
+    if settings.shuffle_labels:
+        _LOG.warning("%s: %s; this model is for checks only.", settings.out, SHUFFLED)
     # On machines where none died, torchrun counts no restart.
     restarted = bool(processes.gather(torch.tensor(processes.restarts)).any())
     if restarted and (settings.out / "config.yaml").is_file():
@@ -242,7 +245,7 @@ class _Data:
 
     @classmethod
     def of(cls, table: Table, settings: TrainConfig) -> _Data:
-        train, val = table.subset("train"), table.subset("val")
+        train, val = (learned_split(table, split, settings) for split in ("train", "val"))
         require_task(settings.loss, table.spec.task)
         require_one_class(settings.sampling, train.labels())
         if len(train) < 2:

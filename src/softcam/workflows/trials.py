@@ -24,6 +24,7 @@ from softcam.training.freezing import freeze
 from softcam.training.precision import choose_device
 from softcam.training.schedule import make_optimizer
 from softcam.training.seeds import STEP, derive
+from softcam.training.shuffling import learned_split
 from softcam.workflows.find_lr import find_learning_rate
 from softcam.workflows.models import new_model, preprocessing_for
 from softcam.workflows.progress import image_progress
@@ -198,7 +199,7 @@ def overfit_batch(
     if images < 2:
         raise InputError(f"overfit-batch: a batch of {images} is too small; give 2 or more images.")
     table = read_for_training(settings)
-    chosen = few(table.subset("train"), images)
+    chosen = few(learned_split(table, "train", settings), images)
     data = ImageDataset(chosen, preprocessing_for(settings))
     items = [data[index] for index in range(len(data))]
     pixels = torch.stack([image for image, _ in items])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softcam.evaluation.bootstrap import Interval
-from softcam.evaluation.explanations.conclusions import SURVIVOR, conclude
+from softcam.evaluation.explanations.conclusions import LABEL_SURVIVOR, SURVIVOR, conclude
 from softcam.evaluation.explanations.measures import MEASURES
 from softcam.evaluation.explanations.result import Answer, Method, MethodRow
 
@@ -81,3 +81,20 @@ def test_answers_are_told_where_they_are_known():
     (sentence,) = said([row(EVIDENCE)], answers=[known, unknown])
     assert "SoftCAM 0.900 [0.800, 0.950]" in sentence
     assert "Twin" not in sentence
+
+
+def test_maps_that_survive_shuffled_labels_are_named():
+    means = {"label_similarity": Interval(0.8, 0.7, 0.9, 9, 0)}
+    rows = [row(EVIDENCE, means=means), row(RISE, means=means, flags=(LABEL_SURVIVOR,))]
+    (sentence,) = said(rows)
+    assert "SoftCAM trained on shuffled labels gives much the same maps by RISE, own" in sentence
+    assert "Evidence" not in sentence
+
+
+def test_that_nothing_survives_shuffled_labels_is_said_only_where_it_was_measured():
+    means = [{"label_similarity": Interval(value, -1, 1, 9, 0)} for value in (0.1, 0.3)]
+    (sentence,) = said([row(EVIDENCE, means=means[0]), row(RISE, means=means[1])])
+    assert "not seen to give the same maps" in sentence
+    assert "0.10 to 0.30" in sentence
+    unknown = {"label_similarity": Interval(NAN, NAN, NAN, 9, 9)}
+    assert said([row(EVIDENCE, means=unknown)]) == ()

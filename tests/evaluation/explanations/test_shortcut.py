@@ -49,7 +49,7 @@ def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5):
 
     change = Interval(0.25, 0.1, 0.3, 9, 0)
     return Shortcut(
-        "SoftCAM", "mark", "Evidence, own", 0.01, Interval(energy, NAN, NAN, 9, 0),
+        "SoftCAM", "ill", "mark", "Evidence, own", 0.01, Interval(energy, NAN, NAN, 9, 0),
         share(*inserted), share(*removed), change, change,
     )  # fmt: skip
 
@@ -68,14 +68,23 @@ def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5):
 def test_a_shortcut_is_told_where_the_flips_interval_is_clear(given, found):
     one = shortcut(**given)
     assert one.found is found
-    sentence = one.sentence("ill")
+    sentence = one.sentence()
     assert ("uses 'mark' as a shortcut" in sentence) == found
     assert ("not seen to hang on" in sentence) != found
 
 
 def test_the_sentence_leaves_out_what_is_not_known():
-    sentence = shortcut(inserted=(0.9, 0.7, 20), energy=math.nan).sentence("ill")
+    sentence = shortcut(inserted=(0.9, 0.7, 20), energy=math.nan).sentence()
     assert "nan" not in sentence
     assert "painted over" not in sentence
     assert "turns 0.90 [0.70, 1.00] of 20 other answers into 'ill'" in sentence
-    assert "50% of the positive part of its maps (Evidence, own)" in shortcut().sentence("ill")
+    assert "50% of the positive part of its maps (Evidence, own)" in shortcut().sentence()
+
+
+def test_everything_is_given_as_json_knows_it():
+    found = shortcut(inserted=(0.9, 0.7, 20), energy=math.nan).to_dict()
+    assert (found["subject"], found["class_name"], found["found"]) == ("SoftCAM", "ill", True)
+    assert found["inserted"] == {"value": 0.9, "low": 0.7, "high": 1.0, "n": 20, "undefined": 0}
+    assert found["energy"]["value"] is None
+    assert found["removed"]["low"] is None
+    assert set(found) >= {"finding", "method", "area", "rise", "fall"}

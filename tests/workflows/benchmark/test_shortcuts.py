@@ -52,7 +52,7 @@ def test_a_model_that_reads_the_mark_is_exposed(sizes):
     assert mark.rise.value > 0.9
     assert mark.fall.value < -0.9
     assert mark.area == 16 / SIDE**2
-    assert "uses 'mark' as a shortcut" in mark.sentence("ill")
+    assert "uses 'mark' as a shortcut" in mark.sentence()
 
 
 def test_each_distractor_has_the_energy_on_itself_alone():
@@ -72,7 +72,7 @@ def test_a_model_that_reads_the_lesion_has_no_shortcut():
         assert not one.found
         assert one.inserted.value == 0
         assert one.removed.value == 0
-        assert "not seen to hang on" in one.sentence("ill")
+        assert "not seen to hang on" in one.sentence()
 
 
 def test_without_annotations_or_a_marked_ill_image_nothing_is_asked():

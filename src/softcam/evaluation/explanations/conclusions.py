@@ -15,6 +15,16 @@ SAME_MAP = ("cam", "grad-cam", "hirescam", "evidence")
 SURVIVOR = "survives random weights"
 """Flag of a method whose maps hardly change when the model forgets all that it learned."""
 
+LABEL_SURVIVOR = "survives shuffled labels"
+"""Flag of a method whose maps are much the same of a model that learned shuffled labels."""
+
+SURVIVORS = {"randomised_similarity": SURVIVOR, "label_similarity": LABEL_SURVIVOR}
+"""Measure to the flag of a method whose maps stay alike by it."""
+
+_OTHERS = {
+    "randomised_similarity": ("with random weights", "what the model learned"),
+    "label_similarity": ("trained on shuffled labels", "what its labels taught the model"),
+}
 _HEADLINES = ("activation_precision", "pointing_game", "deletion_auc")
 
 
@@ -24,7 +34,7 @@ def conclude(
     affine: Mapping[str, bool],
     agreements: Mapping[str, float],
     answers: Sequence[Answer] = (),
-    shortcuts: Sequence[tuple[Shortcut, str]] = (),
+    shortcuts: Sequence[Shortcut] = (),
 ) -> tuple[str, ...]:
     """Say in sentences what the numbers allow, and what they do not.
 
@@ -35,7 +45,7 @@ def conclude(
         agreements: Subject to the lowest rank correlation measured among its methods of
             `SAME_MAP`, over images.
         answers: Classification of the subjects.
-        shortcuts: What was found of each distractor, with the class asked about.
+        shortcuts: What was found of each distractor.
 
     Returns:
         Sentences.
@@ -45,8 +55,10 @@ def conclude(
     sentences += _by_construction(rows, affine, agreements)
     sentences += _comparisons(rows, reference)
     sentences += _chance(rows, reference)
-    sentences += [found.sentence(name) for found, name in shortcuts]
-    sentences += _survivors(rows)
+    sentences += [found.sentence() for found in shortcuts]
+    for key in SURVIVORS:
+        sentences += _survivors(rows, key)
+    sentences += _changed(rows)
     return tuple(sentences)
 
 
@@ -124,24 +136,38 @@ def _chance(rows: Sequence[MethodRow], reference: Method) -> list[str]:
     ]
 
 
-def _survivors(rows: Sequence[MethodRow]) -> list[str]:
-    """Name the methods whose maps a model with random weights gives as well."""
+def _survivors(rows: Sequence[MethodRow], key: str) -> list[str]:
+    """Name the methods whose maps a model with random weights, or labels, gives as well."""
     sentences = []
+    how, lost = _OTHERS[key]
     for subject in dict.fromkeys(row.method.subject for row in rows):
         mine = [
             row
             for row in rows
-            if row.method.subject == subject and SURVIVOR in row.flags and not row.floor
+            if row.method.subject == subject and SURVIVORS[key] in row.flags and not row.floor
         ]
         if mine:
-            named = [
-                f"{row.method.short} ({row.means['randomised_similarity'].value:.2f})"
-                for row in mine
-            ]
+            named = [f"{row.method.short} ({row.means[key].value:.2f})" for row in mine]
             sentences.append(
-                f"{subject} with random weights gives much the same maps by "
+                f"{subject} {how} gives much the same maps by "
                 f"{_listed(named, 40)} (rank correlation of magnitudes): such maps show the image "
-                "more than what the model learned, whatever they score."
+                f"more than {lost}, whatever they score."
+            )
+    return sentences
+
+
+def _changed(rows: Sequence[MethodRow]) -> list[str]:
+    """Say of a model that was held against shuffled labels that all its methods passed."""
+    sentences = []
+    for subject in dict.fromkeys(row.method.subject for row in rows):
+        mine = [row for row in rows if row.method.subject == subject and not row.floor]
+        found = [row.means["label_similarity"] for row in mine if "label_similarity" in row.means]
+        known = [mean.value for mean in found if not math.isnan(mean.value)]
+        if known and not any(LABEL_SURVIVOR in row.flags for row in mine):
+            sentences.append(
+                f"{subject} trained on shuffled labels is not seen to give the same maps by any "
+                f"of {len(known)} kind(s) of map (rank correlation of magnitudes {min(known):.2f} "
+                f"to {max(known):.2f})."
             )
     return sentences
 

@@ -135,6 +135,10 @@ MEASURES: tuple[Measure, ...] = (
         "randomised_similarity", "Similarity, random weights", "consistency", False,
         "rank correlation of magnitudes with the map of the same model, its weights permuted",
     ),
+    Measure(
+        "label_similarity", "Similarity, shuffled labels", "consistency", False,
+        "rank correlation of magnitudes with the map of the same model trained on shuffled labels",
+    ),
 )  # fmt: skip
 """All measures, in the order in which they are shown."""
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from softcam.evaluation.bootstrap import Interval
 from softcam.evaluation.explanations.measures import MEASURES, Measure
+from softcam.evaluation.explanations.shortcut import Shortcut
 
 Floats = npt.NDArray[np.float64]
 MapKind = Literal["own", "contrast", "-"]
@@ -232,6 +233,8 @@ class ExplanationBenchmark:
         answers: Classification of every subject.
         skipped: Methods that could not be used, and why.
         conclusions: What may be concluded, in sentences.
+        shortcuts: What each distractor does to the answers of each model; empty where none is
+            marked or the task is not binary.
         gallery: Images with every method's map.
         counts: What was counted: images, patients, annotated, left out.
         settings: How it was measured.
@@ -246,6 +249,7 @@ class ExplanationBenchmark:
     answers: tuple[Answer, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     conclusions: tuple[str, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     gallery: Sequence[GalleryCase] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ class Shortcut:
 
     Attributes:
         subject: The model.
+        class_name: The class that is asked about.
         finding: The finding, such as "corner_mark".
         method: Whose maps `energy` is of.
         area: Mean share of the image that it covers: what a uniform map puts on it.
@@ -42,6 +44,7 @@ class Shortcut:
     """
 
     subject: str
+    class_name: str
     finding: str
     method: str
     area: float
@@ -58,12 +61,17 @@ class Shortcut:
             share.n >= FEWEST and share.low > FLIPS for share in (self.inserted, self.removed)
         )
 
-    def sentence(self, class_name: str) -> str:
-        """Say what was found.
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as JSON knows it, intervals with their ends and numbers of images."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {
+            name: value.to_dict() if isinstance(value, Interval) else value
+            for name, value in found.items()
+        }
+        return {**plain, "found": self.found}
 
-        Args:
-            class_name: The class that is asked about.
-        """
+    def sentence(self) -> str:
+        """Say what was found."""
         flips = []
         if not np.isnan(self.energy.value):
             flips.append(
@@ -73,13 +81,14 @@ class Shortcut:
         if not np.isnan(self.inserted.value):
             flips.append(
                 f"copied into images without it, it turns {self.inserted.format(2)} of "
-                f"{self.inserted.n} other answers into {class_name!r} (probability "
+                f"{self.inserted.n} other answers into {self.class_name!r} (probability "
                 f"{self.rise.value:+.2f})"
             )
         if not np.isnan(self.removed.value):
             flips.append(
                 f"painted over, it takes {self.removed.format(2)} of "
-                f"{self.removed.n} answers {class_name!r} away (probability {self.fall.value:+.2f})"
+                f"{self.removed.n} answers {self.class_name!r} away (probability "
+                f"{self.fall.value:+.2f})"
             )
         verdict = (
             f"{self.subject} uses {self.finding!r} as a shortcut"

@@ -35,6 +35,7 @@ def to_document(result: ExplanationBenchmark) -> dict[str, Any]:
     return {
         "version": VERSION,
         "conclusions": list(result.conclusions),
+        "shortcuts": [one.to_dict() for one in result.shortcuts],
         "reference": asdict(result.reference),
         "measures": [asdict(measure) for measure in result.measures()],
         "methods": [_row(row) for row in result.rows],

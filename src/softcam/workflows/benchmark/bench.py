@@ -35,6 +35,7 @@ from softcam.workflows.benchmark.measuring import Asked, Known, baselines_of, la
 from softcam.workflows.benchmark.probes import NAMES as PROBED
 from softcam.workflows.benchmark.probes import Probes, probe, randomised
 from softcam.workflows.benchmark.settings import BenchmarkSettings
+from softcam.workflows.benchmark.shuffled import LABEL_SIMILARITY, label_similarity
 from softcam.workflows.benchmark.store import digest_of, missing_rows
 from softcam.workflows.inference import batches
 from softcam.workflows.progress import image_progress
@@ -107,6 +108,7 @@ class Bench:
         store: Where maps and values are kept.
         preprocessing: How pixels become input.
         show_progress: Whether to show progress bars.
+        shuffled: Name of a model to its like that was trained on shuffled labels.
     """
 
     def __init__(
@@ -117,8 +119,10 @@ class Bench:
         store: MapStore,
         preprocessing: Preprocessing,
         show_progress: bool,
+        shuffled: Mapping[str, Model] | None = None,
     ) -> None:
         self.models = models
+        self.shuffled = {name: subject_of(model, name) for name, model in (shuffled or {}).items()}
         self.subjects = {name: subject_of(model, name) for name, model in models.items()}
         self.chosen = chosen
         self.settings = settings
@@ -235,7 +239,7 @@ class Bench:
         seed, size = self.settings.seed, self.settings.batch_size
         blanks = {name: randomised(model, name, seed=seed) for name, model in self.models.items()}
         for column in columns:
-            for name in PROBED:
+            for name in (*PROBED, LABEL_SIMILARITY):
                 column.values[name] = np.full(len(self.chosen.cases), np.nan)
         with image_progress("probing maps", shown=self.show_progress) as told:
             done = 0
@@ -253,6 +257,7 @@ class Bench:
                     table = self._probed(column, blanks[column.subject.name], probes, drops)
                     for name, values in zip(PROBED, table, strict=True):
                         column.values[name][some] = values
+                    column.values[LABEL_SIMILARITY][some] = self._label_similarity(column, probes)
                     done += len(some)
                     told(done, len(rows) * len(columns))
 
@@ -284,6 +289,21 @@ class Bench:
             known = np.stack([found[name] for name in PROBED])
             self.store.arrays.write(key, known)
         return known
+
+    def _label_similarity(self, column: Column, probes: Probes) -> Floats:
+        """Hold maps against those of the shuffled model; NaN where there is none."""
+        other = self.shuffled.get(column.subject.name)
+        if other is None:
+            return np.full(len(probes.rows), np.nan)
+        return label_similarity(
+            column.attribution,
+            column.subject,
+            other,
+            probes,
+            self.store,
+            contrast=column.contrast,
+            batch_size=self.settings.batch_size,
+        )
 
     def batches(self) -> Iterator[CaseBatch]:
         """Read the chosen images, a batch at a time."""

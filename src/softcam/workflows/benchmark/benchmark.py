@@ -21,6 +21,7 @@ from softcam.workflows.benchmark.choose import (
 from softcam.workflows.benchmark.findings import result
 from softcam.workflows.benchmark.maps import MapStore
 from softcam.workflows.benchmark.settings import BenchmarkSettings
+from softcam.workflows.benchmark.shuffled import load_shuffled
 from softcam.workflows.evaluate import (
     choose_split,
     load_twin,
@@ -38,6 +39,8 @@ def benchmark(
     twins: Mapping[str, SoftCAM | BlackBox | RunLike] | None = None,
     settings: BenchmarkSettings | None = None,
     methods_of: Mapping[str, Sequence[str]] | None = None,
+    shuffled: SoftCAM | BlackBox | RunLike | None = None,
+    shuffled_twins: Mapping[str, SoftCAM | BlackBox | RunLike] | None = None,
     split: str | None = None,
     images: Path | None = None,
     dataset: Path | None = None,
@@ -56,6 +59,9 @@ def benchmark(
         settings: How to measure.
         methods_of: Name of a model to the methods that explain it, where they are not those of
             the settings: ("evidence",) for one whose native maps alone are wanted.
+        shuffled: A model trained as the first one was, but on shuffled labels (`shuffle_labels`
+            of its training): maps that are much the same are flagged.
+        shuffled_twins: Name of a twin to the same for it.
         split: Which split; the test split if None, or all images of a table without splits.
         images: Folder of the images, if not beside the table.
         dataset: The dataset.yaml, if not beside the table.
@@ -76,6 +82,12 @@ def benchmark(
         if name in models:
             raise InputError(f"{name}: two models have this name; give another.")
         models[name] = _load_other(given, main)
+    held: dict[str, SoftCAM | BlackBox | RunLike] = {**(shuffled_twins or {})}
+    if shuffled is not None:
+        held[_name_of(main)] = shuffled
+    if unknown := sorted(set(held) - set(models)):
+        raise InputError(f"There is no model {unknown[0]!r}; there are: {', '.join(models)}.")
+    against = {name: load_shuffled(given, models[name]) for name, given in held.items()}
     named = methods_of or {}
     if strange := sorted(set(named) - set(models)):
         raise InputError(f"There is no model {strange[0]!r}; there are: {', '.join(models)}.")
@@ -94,10 +106,11 @@ def benchmark(
     task_of(main.info)
     require_same_classes(whole, main.info)
     part, split_name = choose_split(whole, split)
-    for other in models.values():
+    for other in (*models.values(), *against.values()):
         other.to(device)
     chosen = choose(part, main.info, limit=how.limit, seed=how.seed)
-    bench = Bench(models, chosen, how, MapStore(cache), preprocessing_of(main), show_progress)
+    rules = preprocessing_of(main)
+    bench = Bench(models, chosen, how, MapStore(cache), rules, show_progress, against)
     columns, skipped = bench.columns(attributions)
     if not columns:
         why = "; ".join(dict.fromkeys(item.why for item in skipped))

@@ -9,7 +9,7 @@ from functools import partial
 from softcam.data.records import Table
 from softcam.evaluation.classification import classification
 from softcam.evaluation.consistency.randomisation import SURVIVES
-from softcam.evaluation.explanations.conclusions import SURVIVOR, conclude
+from softcam.evaluation.explanations.conclusions import SURVIVORS, conclude
 from softcam.evaluation.explanations.result import (
     Answer,
     CurveSet,
@@ -58,7 +58,6 @@ def result(
     ]
     curves: list[CurveSet] = curve_sets(values, methods, bench.patients, settings)
     answers = _answers(bench, part)
-    class_name = bench.chosen.cases[0].class_name
     shortcuts: list[Shortcut] = []
     if task_of(next(iter(bench.models.values())).info) is Task.BINARY:
         shortcuts = _shortcuts(bench, columns)
@@ -68,7 +67,7 @@ def result(
         {name: subject.weight is not None for name, subject in bench.subjects.items()},
         {name: min(lows) for name, lows in bench.agreements.items()},
         answers,
-        [(item, class_name) for item in shortcuts],
+        shortcuts,
     )
     cases = bench.chosen.cases
     return ExplanationBenchmark(
@@ -81,6 +80,7 @@ def result(
         answers=tuple(answers),
         skipped=tuple(skipped),
         conclusions=conclusions,
+        shortcuts=tuple(shortcuts),
         gallery=bench.gallery.cases(bench.models),
         counts={
             "images": len(cases),
@@ -94,6 +94,7 @@ def result(
             "split": split_name,
             "grid": "model input, maps resized bicubically, negatives clipped for localisation",
             "patch_px": settings.patch(bench.preprocessing.size),
+            "held against shuffled labels": sorted(bench.shuffled),
             "mean_colour": [round(value, 6) for value in bench.mean],
             **settings.to_dict(),
         },
@@ -104,10 +105,11 @@ def _with_costs(bench: Bench, row: MethodRow, column: Column) -> MethodRow:
     key = (column.subject.name, column.attribution.name, column.contrast)
     cost = bench.store.costs.get(key, Cost())
     flags = []
-    similarity = row.means.get("randomised_similarity")
-    # The interval, not the mean alone: on few images a mean is easily above by chance.
-    if similarity is not None and similarity.low >= SURVIVES:
-        flags.append(SURVIVOR)
+    for measure, flag in SURVIVORS.items():
+        similarity = row.means.get(measure)
+        # The interval, not the mean alone: on few images a mean is easily above by chance.
+        if similarity is not None and similarity.low >= SURVIVES:
+            flags.append(flag)
     return replace(
         row,
         seconds=cost.median,

@@ -28,6 +28,7 @@ def benchmark_run(
     *,
     twins: tuple[str, ...] = (),
     native_only: tuple[str, ...] = (),
+    shuffled: Path | str | None = None,
     maps: str = "both",
     out: Path | None = None,
     cache: Path | None = None,
@@ -45,6 +46,8 @@ def benchmark_run(
         table: The table's path.
         twins: Other models, as RUN or NAME=RUN; without any, RUN/twin where it exists.
         native_only: Names of models that are explained by their own evidence alone.
+        shuffled: Run of the same settings, but trained on shuffled labels; its twin is held
+            against the run's twin where that is explained and both are there.
         maps: "own", "contrast" or "both".
         out: Where to write; `benchmark-<table>-<split>` beside the model if None.
         cache: Where maps are kept; OUT/cache if None.
@@ -72,6 +75,11 @@ def benchmark_run(
         raise InputError("--twin: two models have the same name; name them as NAME=RUN.")
     if not twins and (beside / "model.safetensors").is_file():
         named = {"Black-box twin": beside}
+    shuffled_twins = {}
+    if shuffled is not None:
+        other = find_model(shuffled).parent / "twin"
+        if (other / "model.safetensors").is_file():
+            shuffled_twins = {name: other for name, place in named.items() if _same(place, beside)}
     where = _device(device)
     folder = out or path.parent / _folder_name(Path(table), split)
     is_new = not folder.exists()
@@ -84,6 +92,8 @@ def benchmark_run(
             twins=named,
             settings=how,
             methods_of=native,
+            shuffled=shuffled,
+            shuffled_twins=shuffled_twins,
             split=split,
             images=images,
             dataset=dataset,
@@ -109,6 +119,11 @@ def _named(text: str) -> tuple[str, Path]:
     place = path.resolve()
     name = place.parent.name if place.suffix == ".safetensors" else place.name
     return ("Black-box twin" if name == "twin" else name), path
+
+
+def _same(place: Path, folder: Path) -> bool:
+    """Tell whether a RUN argument means the run in a folder."""
+    return place.resolve() in (folder.resolve(), (folder / "model.safetensors").resolve())
 
 
 def _device(wanted: str) -> str:

@@ -101,6 +101,7 @@ def shortcuts_of(
         found.append(
             Shortcut(
                 subject.name,
+                chosen.cases[0].class_name,
                 finding,
                 method,
                 float(np.nanmean(areas)),
