@@ -132,7 +132,9 @@ def _penalties(result: SweepResult, curves: Sequence[Curve]) -> Drawn:
         Line2D([], [], color=_GREY, linewidth=1.2, linestyle=(0, (1, 1.2)), label="black-box twin"),
         Line2D([], [], color=_GREEN, marker="*", markersize=13, linestyle="", label="chosen"),
     ]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    # A figure of one penalty is too narrow for all four side by side.
+    columns = 4 if len(curves) > 1 else 2
+    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     seeds = len(result.settings.get("seeds", ()))
     return Drawn(
         "penalties",
