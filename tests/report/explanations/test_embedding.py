@@ -40,7 +40,7 @@ def read(uri):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_drawing_keeps_every_pixel(mode):
+def test_a_drawing_of_few_colours_keeps_every_pixel(mode):
     png = png_of(drawing(mode))
     head, pixels = read(data_uri(png))
     assert head == "data:image/webp;base64"
