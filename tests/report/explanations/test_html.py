@@ -37,7 +37,8 @@ def test_the_page_is_whole_and_names_nothing_outside_itself(html):
     assert not re.search(r"https?:|//[a-z]|@import|url\(", html)
     assert not page.every("script")
     assert not page.every("link")
-    assert all(image["src"].startswith("data:image/png;base64,") for image in page.every("img"))
+    kinds = ("data:image/webp;base64,", "data:image/png;base64,")
+    assert all(image["src"].startswith(kinds) for image in page.every("img"))
     assert any("default-src 'none'" in meta.get("content", "") for meta in page.every("meta"))
 
 

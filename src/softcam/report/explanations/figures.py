@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from softcam.evaluation.bootstrap import Interval
 from softcam.evaluation.explanations.measures import Measure
 from softcam.evaluation.explanations.result import (
     Curve,
@@ -31,8 +33,10 @@ _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = {"own": "-", "contrast": (0, (5, 2)), "-": (0, (1, 1.5))}
 _INK, _SOFT, _GREY, _FAINT = "#1c2329", "#5b666f", "#aab2b8", "#dfe4e7"
+_RANGE = "#f0f2f3"
 _BETTER = {True: "Higher is better.", False: "Lower is better.", None: "Neither end is better."}
 _HIGHLIGHTS = 8
+Reduce = Callable[[npt.NDArray[np.float64]], np.float64]
 _PANELS = 4  # of the differences, side by side
 _DPI = 130
 
@@ -129,7 +133,7 @@ def _overlaid(result: ExplanationBenchmark, curves: CurveSet, shown: list[Curve]
 
 
 def _one_by_one(result: ExplanationBenchmark, curves: CurveSet) -> Drawn:
-    """Give every method a panel, with all others in grey behind it."""
+    """Give every method a panel, with the range of them all in grey behind it."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves.curves:
         kinds.setdefault((curve.method.subject, curve.method.name), []).append(curve)
@@ -138,11 +142,13 @@ def _one_by_one(result: ExplanationBenchmark, curves: CurveSet) -> Drawn:
     figure = Figure(figsize=(11, 0.5 + 2.0 * rows), layout="constrained", facecolor="white")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reference = [c for c in curves.curves if c.method == result.reference]
+    # Their range, not their lines: those are in the figure before, and here once for each panel.
+    means = np.stack([curve.mean for curve in curves.curves])
+    lowest, highest = (_over_known(means, reduce) for reduce in (np.min, np.max))
     for position, own in enumerate(kinds.values()):
         ax: Axes = _axes(grid[position // columns, position % columns], curves)
         ax.set(xlabel="", ylabel="")
-        for curve in curves.curves:
-            ax.plot(curves.x, curve.mean, color=_FAINT, linewidth=0.6, zorder=1)
+        ax.fill_between(curves.x, lowest, highest, color=_RANGE, linewidth=0, zorder=1)
         for curve in reference:
             ax.plot(curves.x, curve.mean, color=_INK, linewidth=1, zorder=2)
         for curve in own:
@@ -163,7 +169,8 @@ def _one_by_one(result: ExplanationBenchmark, curves: CurveSet) -> Drawn:
     return Drawn(
         f"{curves.key}_each",
         f"{curves.title}, method by method",
-        f"Blue: the method, with its 95 % band; black: {result.reference}; grey: all others. "
+        f"Blue: the method, with its 95 % band; black: {result.reference}; grey: the range "
+        "of all methods. "
         "Solid: own score; dashed: contrast.",
         _png(figure),
     )
@@ -188,8 +195,7 @@ def _differences(
             continue
         measure = measures[position]
         ax.axvline(0, color=_SOFT, linewidth=0.8, zorder=1)
-        for place, row in enumerate(rows):
-            _difference(ax, place, row, measure)
+        _draw_differences(ax, rows, measure)
         name = f"{measure.label} {ARROW[measure.higher_is_better]}".strip()
         ax.set_title(name, fontsize=9, loc="left", color=_INK)
         ax.set_ylim(len(rows) - 0.4, -0.6)
@@ -216,24 +222,41 @@ def _differences(
     )
 
 
-def _difference(ax: Axes, place: int, row: MethodRow, measure: Measure) -> None:
-    found = row.differences.get(measure.key)
-    if found is None or math.isnan(found.value):
-        ax.text(
-            0.5, place, "n/a", transform=ax.get_yaxis_transform(), fontsize=6.5, color=_SOFT,
-            ha="center", va="center",
+def _draw_differences(ax: Axes, rows: Sequence[MethodRow], measure: Measure) -> None:
+    """Draw one measure's differences, those of one look at once: an artist for each is slow."""
+    looks: dict[tuple[str, str, str], list[tuple[int, Interval]]] = {}
+    for place, row in enumerate(rows):
+        found = row.differences.get(measure.key)
+        if found is None or math.isnan(found.value):
+            ax.text(
+                0.5, place, "n/a", transform=ax.get_yaxis_transform(), fontsize=6.5, color=_SOFT,
+                ha="center", va="center",
+            ).set_in_layout(False)  # fmt: skip
+            continue
+        colour, mark, inside = _SOFT, "o", "white"
+        if measure.higher_is_better is not None and (found.low > 0 or found.high < 0):
+            ahead = (found.value > 0) == measure.higher_is_better
+            colour, mark = (_COLOURS[1], "o") if ahead else (_COLOURS[0], "^")
+            inside = colour
+        looks.setdefault((colour, mark, inside), []).append((place, found))
+    for (colour, mark, inside), drawn in looks.items():
+        wide = [(place, found) for place, found in drawn if not math.isnan(found.low)]
+        ax.hlines(
+            [place for place, _ in wide],
+            [found.low for _, found in wide],
+            [found.high for _, found in wide],
+            color=colour, linewidth=1.2, zorder=2,
         )  # fmt: skip
-        return
-    colour, mark, inside = _SOFT, "o", "white"
-    if measure.higher_is_better is not None and (found.low > 0 or found.high < 0):
-        ahead = (found.value > 0) == measure.higher_is_better
-        colour, mark = (_COLOURS[1], "o") if ahead else (_COLOURS[0], "^")
-        inside = colour
-    if not math.isnan(found.low):
-        ax.plot([found.low, found.high], [place, place], color=colour, linewidth=1.2, zorder=2)
-    ax.plot(
-        found.value, place, mark, color=colour, markerfacecolor=inside, markersize=4.5, zorder=3
-    )
+        ax.plot(
+            [found.value for _, found in drawn], [place for place, _ in drawn], mark,
+            color=colour, markerfacecolor=inside, markersize=4.5, zorder=3,
+        )  # fmt: skip
+
+
+def _over_known(values: npt.NDArray[np.float64], reduce: Reduce) -> npt.NDArray[np.float64]:
+    """Reduce columns over what is known of them; NaN where nothing is."""
+    known = [column[~np.isnan(column)] for column in values.T]
+    return np.array([reduce(column) if column.size else np.nan for column in known])
 
 
 def _chosen(result: ExplanationBenchmark, curves: CurveSet) -> list[Curve]:

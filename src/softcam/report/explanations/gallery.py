@@ -122,9 +122,7 @@ def draw_sheet(shown: GalleryCase) -> bytes:
 
 def _png(figure: Figure, dpi: float) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True}
-    )
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 

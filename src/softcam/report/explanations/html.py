@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import struct
 from collections.abc import Sequence
 from importlib.resources import files
@@ -10,6 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from softcam.evaluation.explanations.result import ExplanationBenchmark
+from softcam.report.explanations.embedding import data_uri
 from softcam.report.explanations.figures import Drawn
 from softcam.report.explanations.sheets import GROUPS, flags, how_measured, sheets
 
@@ -66,7 +66,7 @@ def to_html(
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"uri": _uri, "size": png_size, "sentence": _sentence}
+    environment.filters |= {"uri": data_uri, "size": png_size, "sentence": _sentence}
     page = environment.from_string((own / "page.html").read_text(encoding="utf-8"))
     style = "\n".join(
         place.read_text(encoding="utf-8") for place in (package / "report.css", own / "page.css")
@@ -107,10 +107,6 @@ def png_size(png: bytes) -> tuple[int, int]:
     """Read a PNG's width and height in pixels from its header."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _sentence(text: str) -> str:
