@@ -174,6 +174,7 @@ def test_ctrl_c_says_how_to_go_on(dots, softcam, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "sweep.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_with_processes_goes_on_to_the_same_weights(swept, softcam, tmp_path):
     data, whole = swept
     out = tmp_path / "out"
@@ -228,6 +229,7 @@ def test_a_choice_by_annotations_is_labelled(swept, tmp_path):
     assert "used annotations of validation images" in (out / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_several_classes_can_be_swept(tmp_path, softcam):
     data = draw_dots(tmp_path / "dots", count=36)
     text = (data / "table.csv").read_text().splitlines()

@@ -109,7 +109,7 @@ def test_validation_is_over_all_images_once(data, tmp_path):
         assert other == pytest.approx(row, abs=1e-5)
 
 
-@pytest.mark.parametrize("within_epochs", [0, 1])
+@pytest.mark.parametrize("within_epochs", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_worker_that_is_killed_starts_again_and_ends_with_the_same_weights(
     within_epochs, data, two, tmp_path
 ):
