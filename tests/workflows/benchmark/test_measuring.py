@@ -66,6 +66,7 @@ def test_every_measure_of_the_layout_is_there_with_its_length():
     for name, length in sizes.items():
         assert found[name].shape == ((8, length) if length > 1 else (8,))
     probed = {"road_morf", "road_lerf", "agreement", "tile_game", "randomised_similarity"}
+    probed |= {"label_similarity"}
     assert set(MEASURE) - {n for n in MEASURE if n.startswith("sensitivity_")} - probed <= set(
         sizes
     )
