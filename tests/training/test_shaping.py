@@ -118,3 +118,9 @@ def test_models_that_cannot_learn_from_mosaics_are_refused(kind, cells, message)
         check_mosaic(config, kind, cells)
     check_mosaic(config, "affine", (4, 4))
     check_mosaic(make_config(BASE), kind, cells)
+
+
+def test_mosaics_of_concentrated_maps_are_refused_with_what_to_leave_out():
+    config = make_config({"table": "t.csv", "out": "run", "mosaic": [2], "recipe": "focused"})
+    with pytest.raises(InputError, match="leave out mosaic, or concentration"):
+        check_mosaic(config, "concentrated", (16, 16))

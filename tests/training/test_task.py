@@ -224,12 +224,13 @@ def test_an_epoch_within_the_warm_up_is_never_the_best(batch, monkeypatch):
         task, "log", lambda name, value, **_: logged.__setitem__(name, float(value))
     )
     scores = []
-    for step in (4, 5, 10):
+    for step in (2, 4, 5, 10):
         monkeypatch.setattr(type(task), "global_step", step)
         with torch.no_grad():
             task.on_validation_epoch_start()
             task.validation_step(batch, 0)
             task.on_validation_epoch_end()
         scores.append(logged["val_score"])
-    assert scores[1] == scores[2] == pytest.approx(logged["val_auc"])
-    assert scores[0] < scores[1] - 100
+    assert scores[2] == scores[3] == pytest.approx(logged["val_auc"])
+    assert scores[1] < scores[2] - 100
+    assert scores[0] < scores[1], "each epoch of the warm-up must look better to early stopping"

@@ -152,6 +152,11 @@ def check_mosaic(config: TrainConfig, kind: str, map_size: Sequence[int]) -> Non
     """
     if not config.mosaic:
         return
+    if kind == "concentrated":
+        raise InputError(
+            "mosaic: concentrated evidence weighs each place against the whole map, so that a tile "
+            "has no logits of its own; leave out mosaic, or concentration and the focused recipe."
+        )
     if kind != "affine":
         raise InputError(
             f"mosaic: {config.model} has a {kind} head, which reads each place by the whole image, "

@@ -24,7 +24,7 @@ from softcam.training.seeds import STEP, derive, seed_torch
 from softcam.training.shaping import Shaping
 
 _EARLY = 1e3
-"""Taken off the score of epochs that end during the warm-up, so that any later one is better."""
+"""What puts the score of epochs that end during the warm-up below every other one."""
 
 
 class ClassificationTask(lightning.LightningModule):
@@ -150,11 +150,10 @@ class ClassificationTask(lightning.LightningModule):
         self.log("val_auc", auc)
         # Labels never change within a run, so a run compares like with like all along.
         score = auc if auc == auc else -float(loss)
-        self.log("val_score", score - (0.0 if self._risen(self.global_step) else _EARLY))
-
-    def _risen(self, step: int) -> bool:
-        """Tell whether the concentration has risen; before, maps are not what they will be."""
-        return rising(step, self.steps, self.config.concentration_warmup) >= 1
+        share = self.config.concentration_warmup if isinstance(self.model, SoftCAM) else 0.0
+        risen = rising(self.global_step, self.steps, share)
+        # Before it has risen, maps are not what they will be: any later epoch is better.
+        self.log("val_score", score if risen >= 1 else risen - _EARLY)
 
     def validation_answers(self) -> tuple[Tensor, Tensor]:
         """Give the logits and labels of the last validation.
