@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from PIL import Image
 from softcam.errors import InputError
 from softcam.files import write_atomically
 from softcam.report.explanations.html import png_size
+from softcam.report.plain import plain, png_uri
 from softcam.report.reproduction.content import Explained, Part, Reproduction
 from softcam.report.reproduction.figures import Drawn, draw_figures
 from softcam.report.reproduction.tables import tables
@@ -65,7 +64,7 @@ def write_reproduction(result: Reproduction, folder: Path) -> list[Path]:
 def to_json(result: Reproduction) -> dict[str, Any]:
     """Give everything but curves as JSON knows it: an undefined number is None."""
     values = {
-        field.name: _plain(getattr(result, field.name))
+        field.name: plain(getattr(result, field.name))
         for field in dataclasses.fields(result)
         if field.name != "parts"
     }
@@ -84,7 +83,7 @@ def _part(part: Part) -> dict[str, Any]:
             for role, (l1, l2) in part.penalties.items()
         },
         "measured": {
-            role: {name: _plain(dataclasses.asdict(figure)) for name, figure in found.items()}
+            role: {name: plain(dataclasses.asdict(figure)) for name, figure in found.items()}
             for role, found in part.measured.items()
         },
         "published": [
@@ -141,7 +140,7 @@ def _page(result: Reproduction, figures: Sequence[Drawn], title: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"uri": _uri, "size": png_size}
+    environment.filters |= {"uri": png_uri, "size": png_size}
     text = (package / "reproduction" / "page.html").read_text(encoding="utf-8")
     styles = (package / "report.css", package / "explanations" / "page.css")
     return environment.from_string(text).render(
@@ -150,19 +149,5 @@ def _page(result: Reproduction, figures: Sequence[Drawn], title: str) -> str:
         result=result,
         figures=figures,
         tables=tables(result),
-        settings=yaml.safe_dump(_plain(result.settings), sort_keys=False),
+        settings=yaml.safe_dump(plain(result.settings), sort_keys=False),
     )
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

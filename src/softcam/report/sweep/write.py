@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from softcam.errors import InputError
 from softcam.files import write_atomically
 from softcam.report.explanations.html import png_size
+from softcam.report.plain import plain, png_uri
 from softcam.report.sweep.content import MEANINGS, NAMES, SweepResult
 from softcam.report.sweep.curves import Drawn, draw_figures
 from softcam.report.sweep.tables import runs_to_csv, tables, to_csv
@@ -64,11 +63,11 @@ def write_sweep(result: SweepResult, folder: Path, *, title: str = "Penalty swee
 
 def to_json(result: SweepResult) -> dict[str, Any]:
     """Give everything as JSON knows it: an undefined number is None."""
-    values: dict[str, Any] = _plain(dataclasses.asdict(result))
+    values: dict[str, Any] = plain(dataclasses.asdict(result))
     for row, written in zip(result.rows, values["rows"], strict=True):
         for split, figures in (("val", row.val), ("test", row.test)):
             for measure, figure in figures.items():
-                written[split][measure]["sd_over_seeds"] = _plain(figure.spread)
+                written[split][measure]["sd_over_seeds"] = plain(figure.spread)
     chosen = result.chosen
     return {"chosen": None if chosen is None else chosen.name, **values}
 
@@ -88,7 +87,7 @@ def to_html(result: SweepResult, figures: Sequence[Drawn], *, title: str) -> str
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"uri": _uri, "size": png_size}
+    environment.filters |= {"uri": png_uri, "size": png_size}
     page = environment.from_string((package / "sweep" / "page.html").read_text(encoding="utf-8"))
     styles = (package / "report.css", package / "explanations" / "page.css")
     measured = {name for row in result.rows for name in row.val}
@@ -99,19 +98,5 @@ def to_html(result: SweepResult, figures: Sequence[Drawn], *, title: str) -> str
         figures=figures,
         tables=tables(result),
         meanings=[(NAMES[key], text) for key, text in MEANINGS.items() if key in measured],
-        settings=yaml.safe_dump(_plain(result.settings), sort_keys=False),
+        settings=yaml.safe_dump(plain(result.settings), sort_keys=False),
     )
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
