@@ -1,5 +1,6 @@
 """Maps are computed once and found again by content."""
 
+import gc
 import math
 
 import numpy as np
@@ -91,5 +92,19 @@ def test_without_a_folder_nothing_is_kept(subject, images):
 
 def test_memory_growth_sees_a_large_array():
     with PeakMemory(torch.device("cpu")) as memory:
+        np.ones((64, 2**20), dtype=np.uint8)
+    assert math.isnan(memory.grown_mib) or 50 < memory.grown_mib < 400
+
+
+def test_garbage_of_earlier_work_does_not_hide_growth():
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self
+            self.array = np.ones((200, 2**20), dtype=np.uint8)
+
+    gc.collect()
+    Left()  # unreachable, but in a cycle: only the collector frees it
+    with PeakMemory(torch.device("cpu")) as memory:
+        gc.collect()
         np.ones((64, 2**20), dtype=np.uint8)
     assert math.isnan(memory.grown_mib) or 50 < memory.grown_mib < 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ class PeakMemory:
         self.grown_mib = math.nan
 
     def __enter__(self) -> PeakMemory:
+        gc.collect()  # what earlier work left would be freed within the block and hide growth
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = torch.cuda.memory_allocated(self._device) / 2**20
