@@ -6,15 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from softcam.data.imagefolder import is_image
 from softcam.errors import InputError
-from softcam.evidence.model import SoftCAM
 from softcam.explanation.explain import explain
 from softcam.explanation.explanation import Explanation
+from softcam.explanation.predictor import Predictor
 from softcam.explanation.views import AveragedPredictor
-from softcam.workflows.models import RunLike, load_run
+from softcam.workflows.predictors import open_predictor
 from softcam.workflows.progress import image_progress
+
+if TYPE_CHECKING:
+    from softcam.evidence.model import SoftCAM
+    from softcam.workflows.models import RunLike
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class ExplainedImage:
 
 
 def explain_files(
-    model: SoftCAM | RunLike,
+    model: SoftCAM | Predictor | RunLike,
     images: Sequence[Path | str],
     out: Path | str,
     *,
@@ -69,7 +74,7 @@ def explain_files(
     """Explain image files.
 
     Args:
-        model: A SoftCAM, a run folder or a model file.
+        model: A SoftCAM, a predictor, a run folder or a model file.
         images: Files, or folders whose PNG, JPEG, TIFF and DICOM files (by name) are taken.
         out: Where to write.
         contrast: Draw each class against the others instead of its own evidence.
@@ -87,10 +92,7 @@ def explain_files(
     """
     if threshold is not None and not 0 <= threshold < math.inf:
         raise InputError(f"threshold: must be 0 or more logit units, not {threshold}.")
-    subject = model if isinstance(model, SoftCAM) else load_run(model)
-    if not isinstance(subject, SoftCAM):
-        raise InputError(f"{model}: is a black box and has no evidence; give a SoftCAM's run.")
-    predictor = AveragedPredictor(subject, tta)
+    predictor = AveragedPredictor(open_predictor(model), tta)
     target = Path(out)
     try:
         target.mkdir(parents=True, exist_ok=True)

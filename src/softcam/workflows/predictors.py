@@ -1,0 +1,38 @@
+"""RUN arguments as predictors; torch is imported only for what runs on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from softcam.errors import InputError
+from softcam.explanation.predictor import Predictor, TorchPredictor
+
+if TYPE_CHECKING:
+    from softcam.evidence.model import SoftCAM
+    from softcam.workflows.models import RunLike
+
+
+def open_predictor(run: SoftCAM | Predictor | RunLike) -> Predictor:
+    """Give what a RUN argument names as a predictor.
+
+    Args:
+        run: A SoftCAM, a predictor, a run, a run folder or a model file.
+
+    Returns:
+        The predictor; one that was given is returned as it is.
+
+    Raises:
+        InputError: If there is no usable model, or it is a black box.
+    """
+    from softcam.training.run import Run
+
+    if not isinstance(run, str | Path | Run):
+        return run if isinstance(run, Predictor) else TorchPredictor(run)
+    from softcam.evidence.model import SoftCAM
+    from softcam.workflows.models import load_run
+
+    model = load_run(run)
+    if not isinstance(model, SoftCAM):
+        raise InputError(f"{run}: is a black box and has no evidence; give a SoftCAM's run.")
+    return TorchPredictor(model)
