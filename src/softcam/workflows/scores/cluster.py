@@ -8,6 +8,7 @@ the other blocks gave is on the disk already.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def score_on_cluster(
     with _connected(ray, address):
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.print_on_execution_start = False
+        logging.getLogger("ray").setLevel(logging.ERROR)
         resources = ray.cluster_resources()
         gpus = 0 if effort.device == "cpu" else int(resources.get("GPU", 0))
         places = gpus or int(resources.get("CPU", 1))
@@ -76,9 +77,8 @@ def score_on_cluster(
             batch_format="numpy",
             num_cpus=None if gpus else 1,
             num_gpus=1 if gpus else None,
-            concurrency=max(1, min(places, len(blocks))),
-            max_restarts=-1,
-            max_task_retries=-1,
+            # Of a fixed size; Ray starts its actors again, as often as it takes, by default.
+            compute=ray.data.ActorPoolStrategy(size=max(1, min(places, len(blocks)))),
         )
         for row in work.iter_rows():
             if row["error"]:
