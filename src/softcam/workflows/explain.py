@@ -115,6 +115,22 @@ def explain_files(
     return Explained(tuple(written), tuple(problems))
 
 
+def is_table(path: Path) -> bool:
+    """Tell a table from images: a .csv file, or a folder with a table.csv or with class folders.
+
+    A folder with images of its own and no table.csv is a folder of images.
+
+    Args:
+        path: A file or folder; it need not exist.
+    """
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv"
+    if (path / "table.csv").is_file():
+        return True
+    inside = list(path.iterdir())
+    return any(entry.is_dir() for entry in inside) and not any(is_image(p) for p in inside)
+
+
 def _files(images: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     problems = []

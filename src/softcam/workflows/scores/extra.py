@@ -1,0 +1,46 @@
+"""The libraries of the extra `scores`, imported when they are needed, or named when missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from softcam.errors import MissingExtraError
+
+
+def pyarrow() -> Any:
+    """Import pyarrow, which writes and reads Parquet.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return _import("pyarrow", "Results of a table", "scores")
+
+
+def zarr() -> Any:
+    """Import zarr, which stores the maps in chunks.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return _import("zarr", "Evidence maps of a table", "scores")
+
+
+def ray() -> Any:
+    """Import Ray, which spreads the work over machines.
+
+    Raises:
+        MissingExtraError: It, or Ray Data, is not installed.
+    """
+    _import("ray.data", "Work on several machines", "ray")
+    return _import("ray", "Work on several machines", "ray")
+
+
+def _import(name: str, what: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing = name.partition(".")[0]
+        raise MissingExtraError(
+            f'{what} need {missing}, which is not installed; run: pip install "softcam[{extra}]"'
+        ) from error
