@@ -12,7 +12,7 @@ from softcam.cli.printing import console, print_rows
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, model file or exported file.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("explanations"),
     contrast: Annotated[
