@@ -103,7 +103,8 @@ def quantised_onnx(graph: Graph, images: Sequence[Floats]) -> onnx.ModelProto:
             batch = next(self.rest, None)
             return None if batch is None else {INPUT: batch}
 
-    head = [node.name for node in graph.model.graph.node if node.name not in graph.backbone]
+    pixels = _of_pixels(graph.model) & graph.backbone
+    kept = [node.name for node in graph.model.graph.node if node.name not in pixels]
     try:
         with tempfile.TemporaryDirectory(prefix="softcam-") as folder, _quietly():
             before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
@@ -116,7 +117,7 @@ def quantised_onnx(graph: Graph, images: Sequence[Floats]) -> onnx.ModelProto:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=head,
+                nodes_to_exclude=kept,
             )
             return onnx.load(after)
     except Exception as error:  # what its many passes raise is not documented
@@ -144,7 +145,8 @@ def quantised_openvino(model: Any, graph: Graph, images: Sequence[Floats]) -> An
     # Without it NNCF tells its makers over the network that it is used.
     os.environ.setdefault("NNCF_CI", "1")
     try:
-        import nncf
+        with _quietly():
+            import nncf
     except ImportError as error:
         raise _missing("nncf") from error
     try:
@@ -177,7 +179,7 @@ def with_half_constants(model: Any, graph: Graph) -> Any:
         The model.
     """
     from openvino import Type
-    from openvino.runtime import opset13 as opset
+    from openvino import opset13 as opset
 
     head = set(head_operations(model, graph))
     for constant in model.get_ordered_ops():
@@ -217,6 +219,17 @@ def head_operations(model: Any, graph: Graph) -> list[str]:
     return list(found)
 
 
+def _of_pixels(model: onnx.ModelProto) -> set[str]:
+    """Name the nodes that compute with pixels; the others compute sizes and places, exactly."""
+    found: set[str] = set()
+    values = {INPUT}
+    for node in model.graph.node:  # in the order of their computation
+        if node.op_type not in ("Shape", "Size") and values.intersection(node.input):
+            found.add(node.name)
+            values.update(node.output)
+    return found
+
+
 def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = type(model)()
     copy.CopyFrom(model)
@@ -232,7 +245,7 @@ def _missing(name: str) -> MissingExtraError:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Keep the quantisers' advice to developers from users."""
-    loggers = [logging.getLogger(name) for name in (None, "nncf")]
+    loggers = [logging.getLogger(name) for name in (None, "nncf", "torch")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -18,8 +18,8 @@ TOLERANCES: dict[Precision, dict[str, float]] = {
     "fp16": {"logits": 1e-2, "evidence": 1e-2, "completeness": 1e-5},
     "int8": {"completeness": 1e-5},
 }
-"""Largest differences allowed, as shares of the largest magnitude in the batch. What eight bits cost
-is measured on a table instead: a single cell says little of them."""
+"""Largest differences allowed, as shares of the largest magnitude in the batch. What eight bits
+cost is measured on a table instead: a single cell says little of them."""
 
 
 def compared(

@@ -15,7 +15,7 @@ from softcam.data.preprocessing import Preprocessing
 from softcam.data.records import Table
 from softcam.errors import InputError
 from softcam.evaluation.bootstrap import Interval, bootstrap
-from softcam.evidence.decision import probabilities
+from softcam.evidence.decision import decide, probabilities
 from softcam.evidence.info import ModelInfo, Task
 from softcam.explanation.predictor import Predictor
 from softcam.workflows.inference import batches, task_of
@@ -145,7 +145,8 @@ def _summary(
     task = task_of(info)
     scores = [probabilities(np.concatenate(x), task) for x in (answers.model, answers.exported)]
     called = [
-        (s >= 0.5) if task is Task.MULTILABEL else s.argmax(axis=1, keepdims=True) for s in scores
+        decide(s, task, info.classes, info.positive, info.thresholds).reshape(len(s), -1)
+        for s in scores
     ]
     per_image = {
         "pearson": np.concatenate(answers.pearson),
