@@ -16,7 +16,7 @@ _TABLE = "For tables: "
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, model file or exported file.")],
     images: Annotated[
         list[Path],
         typer.Argument(

@@ -1,0 +1,1 @@
+"""Out of the lab: exported graphs, and results as DICOM objects."""
