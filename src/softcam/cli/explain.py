@@ -25,6 +25,14 @@ def explain(
     tta: Annotated[
         str, typer.Option(help="Average over views of each image: none, flips or rotations.")
     ] = "none",
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(help="Write DICOM objects here too, for images that are DICOM files."),
+    ] = None,
+    dicom_objects: Annotated[
+        str,
+        typer.Option(help="Which: segmentation, overlay, structured report, parametric map."),
+    ] = "seg,sc,sr,pm",
 ) -> int:
     """Show the evidence in images: probabilities, overlays, raw maps, regions.
 
@@ -33,7 +41,15 @@ def explain(
     from softcam.workflows.explain import explain_files
 
     done = explain_files(
-        run, images, out, contrast=contrast, threshold=threshold, tta=tta, show_progress=True
+        run,
+        images,
+        out,
+        contrast=contrast,
+        threshold=threshold,
+        tta=tta,
+        dicom_out=dicom_out,
+        dicom_objects=[name.strip() for name in dicom_objects.split(",") if name.strip()],
+        show_progress=True,
     )
     if done.rows:
         print_rows(
@@ -49,6 +65,8 @@ def explain(
                 for item in done.rows
             ],
         )
+    for note in done.notes:
+        console().print(note, style="dim", markup=False)
     for problem in done.problems:
         console().print(f"skipped: {problem}", markup=False)
     if done.problems:
