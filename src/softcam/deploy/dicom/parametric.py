@@ -13,9 +13,14 @@ from softcam.data.plane import PlaneGeometry
 from softcam.deploy.dicom.codes import CLASS_ACTIVATION, LOGIT_UNIT
 from softcam.deploy.dicom.identity import CREATOR, ModelIdentity, equipment
 from softcam.deploy.dicom.source import Source, point_at
-from softcam.deploy.dicom.text import shortened
+from softcam.deploy.dicom.text import NOT_A_DIAGNOSIS, shortened
 from softcam.deploy.dicom.uids import Uids
 from softcam.explanation.explanation import Explanation
+
+_DECLARED = (
+    "The source has no place in the patient: this frame of reference is made up, its coordinates "
+    "are file pixels from the image's top left corner, a pixel being one unit wide."
+)
 
 
 def declared_plane(source: Source, uids: Uids) -> PlaneGeometry:
@@ -82,7 +87,7 @@ def make_parametric_map(
     rows, columns = (int(n) for n in values.shape[:2])
     cells = cell_plane(explanation.geometry, (rows, columns), plane)
     limit = explanation.limit()
-    declared = source.plane is None
+    declared = source.header.plane is None
     made = hd.pm.ParametricMap(
         source_images=[source.stand_in(plane)],
         pixel_array=values[None],
@@ -101,10 +106,8 @@ def make_parametric_map(
             hd.PlanePositionSequence(hd.CoordinateSystemNames.PATIENT, cells.position)
         ],
         content_label="CLASS_EVIDENCE",
-        content_description=shortened(
-            "Class evidence in logit units, not a diagnosis"
-            + ("; coordinates are pixels" if declared else "")
-        ),
+        content_description="Class evidence, not a diagnosis"
+        + ("; coordinates are file pixels" if declared else ""),
         content_creator_name=CREATOR,
         content_qualification=hd.ContentQualificationValues.RESEARCH,
         image_flavor=hd.pm.ImageFlavorValues.VOLUME,
@@ -113,6 +116,7 @@ def make_parametric_map(
     )
     point_at(made, source)
     made.Laterality = source.laterality
+    made.ImageComments = NOT_A_DIAGNOSIS + (f" {_DECLARED}" if declared else "")
     _index_classes(made)
     return made
 

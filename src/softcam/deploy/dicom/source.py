@@ -41,6 +41,9 @@ _FILED = (
 )
 """What every object must have, if only without a value (type 2)."""
 
+_WHO = ("PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber", "StudyID")
+"""Kept as they are, whatever the standard says about their values."""
+
 _KEPT_GROUPS = (0x0008, 0x0010, 0x0012, 0x0020, 0x0032, 0x0040)
 _LOSSY = (
     "LossyImageCompression",
@@ -125,7 +128,8 @@ class Source:
         for element in self.dataset:
             if element.tag.group in _KEPT_GROUPS and not element.tag.is_private:
                 kept = deepcopy(element)
-                if kept.VR == "SQ" or _is_valid(str(kept.VR), kept.value):
+                valid = kept.VR == "SQ" or _is_valid(str(kept.VR), kept.value)
+                if valid or kept.keyword in _WHO:
                     made.add(kept)
         for keyword in _FILED:
             if made.get(keyword) is None:
