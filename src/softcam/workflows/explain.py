@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def explain_files(
                 files = explanation.save(target, contrast=contrast)
                 written.append(ExplainedImage.of(explanation, [*files, *objects]))
             told(number, len(paths))
-    return Explained(tuple(written), tuple(problems), () if dicom is None else tuple(dicom.notes))
+    return Explained(tuple(written), tuple(problems), () if dicom is None else dicom.notes())
 
 
 class _DicomOut:
@@ -151,7 +152,7 @@ class _DicomOut:
     ) -> None:
         from softcam.deploy.dicom.case import check_objects
 
-        self.notes: list[str] = []
+        self._notes: Counter[str] = Counter()
         self._out = out
         self._objects = check_objects(objects)
         self._file = model_file_of(model)
@@ -181,8 +182,12 @@ class _DicomOut:
             contrast=self._contrast,
             parameters={"views": self._tta},
         )
-        self.notes += done.notes
+        self._notes.update(done.notes)
         return list(done.files)
+
+    def notes(self) -> tuple[str, ...]:
+        """Give each note once, with the number of images that it holds for."""
+        return tuple(f"{count} image(s): {note}" for note, count in self._notes.items())
 
 
 def _files(images: Sequence[Path | str]) -> tuple[list[Path], list[str]]:

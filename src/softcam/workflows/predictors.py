@@ -50,6 +50,8 @@ def model_file_of(run: SoftCAM | Predictor | RunLike) -> Path:
     Raises:
         InputError: If there is none, as for a model that only is in memory.
     """
+    if isinstance(run, str | Path) and Path(run).is_file():
+        return Path(run)
     from softcam.training.run import Run, find_model
 
     if isinstance(run, Run):

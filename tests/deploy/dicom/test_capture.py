@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -104,3 +105,15 @@ def test_lossy_compression_is_passed_on(written, explained, tmp_path):
     source.save_as(path)
     ((_, read),) = written(path, explanation).items()
     assert (read.LossyImageCompression, read.LossyImageCompressionRatio) == ("01", 12.5)
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_a_class_whose_name_cannot_be_drawn_is_called_by_its_position(model, explained):
+    _, explanation = explained("radiograph")
+    explanation.info.classes = ("糖尿病網膜症", "class 0")
+    first, second = find(explanation)
+    alike = replace(second, name=first.name)
+    drawn = draw(explanation, alike, model)
+    explanation.info.classes = ("class 0", "other")
+    named = draw(explanation, replace(second, name="class 0"), model)
+    np.testing.assert_array_equal(drawn[-CAPTION:], named[-CAPTION:])

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from io import BytesIO
 
 import pydicom
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from softcam.deploy.dicom.case import OBJECTS, check_objects, write_dicom
 from softcam.errors import InputError
@@ -150,7 +153,7 @@ def test_without_regions_the_rest_is_written_and_it_is_said(scattered, model, tm
     path, explanation = scattered("slice", threshold=99.0)
     done = write_dicom(explanation, path, tmp_path / "out", model=model)
     assert {file.stem for file in done.files} == {"sc", "sr", "pm"}
-    assert "no class has a region" in done.notes[0]
+    assert "No class has a region" in done.notes[0]
     with pytest.raises(InputError, match="there is no object to write"):
         write_dicom(explanation, path, tmp_path / "only", model=model, objects=["seg"])
 
@@ -217,3 +220,32 @@ def test_a_model_without_a_file_is_refused(explained, tmp_path):
     path, explanation = explained("radiograph")
     with pytest.raises(InputError, match=r"none\.safetensors: cannot be read"):
         write_dicom(explanation, path, tmp_path / "out", model=tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("syntax", ["rle", "jpeg-ls", "jpeg-2000"])
+def test_a_compressed_image_has_objects_too(syntax, model, tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicoms.encode(sources.radiograph(), syntax))
+    explanation = explain(SpotPredictor(info_of()), path)
+    done = write_dicom(explanation, path, tmp_path / "out", model=model)
+    assert len(done.files) == len(OBJECTS)
+    for file in done.files:
+        assert pydicom.dcmread(file).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+def test_a_name_that_another_program_takes_at_that_moment_stays_its(
+    explained, model, tmp_path, monkeypatch
+):
+    path, explanation = explained("radiograph")
+    taken = tmp_path / "out" / "radiograph"
+    taken.mkdir(parents=True)
+    (taken / "seg.dcm").write_text("another's")
+    monkeypatch.setattr("os.path.lexists", lambda _: False)  # looked before it was there
+    done = write_dicom(explanation, path, tmp_path / "out", model=model)
+    assert done.folder.name == "radiograph-2"
+    assert [p.read_text() for p in taken.iterdir()] == ["another's"]
+
+
+def test_none_of_it_needs_torch():
+    code = "import sys, softcam.deploy.dicom.case; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

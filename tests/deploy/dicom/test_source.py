@@ -113,6 +113,17 @@ def test_values_that_the_standard_forbids_are_left_out(tmp_path):
     assert stand_in.AccessionNumber == "A-4711"
 
 
+@pytest.mark.parametrize("said", [None, "by hand"])
+def test_an_anonymous_patient_stays_so_with_the_method_that_the_standard_asks_for(said, tmp_path):
+    made = sources.radiograph()
+    made.PatientIdentityRemoved = "YES"
+    if said is not None:
+        made.DeidentificationMethod = said
+    stand_in = open_source(_written(tmp_path, made)).stand_in(None)
+    assert stand_in.PatientIdentityRemoved == "YES"
+    assert stand_in.DeidentificationMethod == (said or "Not stated by the source image")
+
+
 @pytest.mark.parametrize(
     ("charset", "name"),
     [

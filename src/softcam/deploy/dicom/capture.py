@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 from softcam.deploy.dicom.findings import ClassFinding
 from softcam.deploy.dicom.identity import ModelIdentity, equipment
@@ -148,13 +149,15 @@ def _write(
     size: tuple[int, int],
     contrast: bool,
 ) -> None:
-    what = "against the other classes" if contrast else "own evidence"
+    against = " against the other classes" if contrast else ""
+    unseen = "; hatched: not seen by the model" if _cuts(explanation) else ""
+    name = _drawable(shortened(finding.name, 48), f"class {explanation.class_index(finding.name)}")
     call = "called" if finding.called else "not called"
     lines = (
         (112, "NOT A DIAGNOSIS", 12.0, "bold"),
         (
             88,
-            f"{shortened(finding.name, 48)}: probability {finding.probability:.3f}, {call}; {what}",
+            f"Evidence for {name}{against}; probability {finding.probability:.3f}, {call}",
             10.0,
             "normal",
         ),
@@ -165,7 +168,7 @@ def _write(
             8.0,
             "normal",
         ),
-        (48, "Evidence in logit units: blue against, orange for; regions outlined", 8.0, "normal"),
+        (48, f"Logit units: blue against, orange for; regions outlined{unseen}", 8.0, "normal"),
     )
     for above, text, points, weight in lines:
         figure.text(
@@ -178,3 +181,15 @@ def _write(
             verticalalignment="center",
             parse_math=False,
         )
+
+
+def _drawable(text: str, otherwise: str) -> str:
+    """Give a text if the font has a glyph for each of its letters: boxes name no class."""
+    font = get_font(findfont("DejaVu Sans"))
+    return text if all(font.get_char_index(ord(letter)) for letter in text) else otherwise
+
+
+def _cuts(explanation: Explanation) -> bool:
+    """Whether a part of the image was cut off before the model."""
+    height, width = explanation.geometry.file_size
+    return explanation.geometry.visible_box() != (0.0, 0.0, float(width), float(height))

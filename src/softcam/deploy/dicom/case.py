@@ -50,7 +50,8 @@ class DicomCase:
     Attributes:
         folder: The case's folder.
         files: The files in it.
-        notes: One sentence for each thing that a reader of the objects should know.
+        notes: One sentence for each thing that a reader of the objects should know; the same for
+            every image that it holds for.
     """
 
     folder: Path
@@ -157,8 +158,7 @@ def _make(
         segmentation = make_segmentation(source, findings, model, uids, used)
         if segmentation is None:
             notes.append(
-                f"{source.name}: no class has a region of evidence in the image, so that there "
-                "is no segmentation."
+                "No class has a region of evidence in the image, so that there is no segmentation."
             )
         else:
             made["seg.dcm"] = segmentation
@@ -170,8 +170,8 @@ def _make(
         )
         if source.plane is None:
             notes.append(
-                f"{source.name}: the file has no frame of reference, so that the parametric map "
-                "lies in a new one of its own, "
+                "The image has no frame of reference, so that its parametric map lies in a new one "
+                "of its own, "
                 + (
                     "with the file's coordinates."
                     if source.header.plane is not None

@@ -44,6 +44,7 @@ _FILED = (
 _WHO = ("PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber", "StudyID")
 """Kept as they are, whatever the standard says about their values."""
 
+_ANONYMISED = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
 _KEPT_GROUPS = (0x0008, 0x0010, 0x0012, 0x0020, 0x0032, 0x0040)
 _LOSSY = (
     "LossyImageCompression",
@@ -136,6 +137,9 @@ class Source:
                 setattr(made, keyword, "")
         if made.PatientSex not in ("", "M", "F", "O"):
             made.PatientSex = ""
+        anonymous = made.get("PatientIdentityRemoved") == "YES"
+        if anonymous and not any(keyword in made for keyword in _ANONYMISED):
+            made.DeidentificationMethod = "Not stated by the source image"  # one is required
         for keyword in _LOSSY:
             if keyword in self.dataset:
                 made[keyword] = deepcopy(self.dataset[keyword])
