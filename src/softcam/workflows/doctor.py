@@ -35,7 +35,7 @@ _INSTALL = {
     "dev": "make test",
 }
 _EXTRAS = {
-    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
+    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm", "highdicom"),
     "nifti": ("nibabel",),
     "benchmark": ("pytorch_grad_cam",),
     "mlflow": ("mlflow",),

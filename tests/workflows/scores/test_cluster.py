@@ -165,7 +165,7 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with (
-        pytest.raises(WorkError, match="ray: no cluster answers at 10.0.0.9:6379"),
+        pytest.raises(WorkError, match=r"ray: no cluster answers at 10\.0\.0\.9:6379"),
         cluster._connected(ray, "10.0.0.9:6379"),
     ):
         pass
