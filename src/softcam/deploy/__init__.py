@@ -1,1 +1,1 @@
-"""What leaves the lab: results as DICOM objects."""
+"""Out of the lab: exported graphs, and results as DICOM objects."""
