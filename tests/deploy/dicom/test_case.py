@@ -4,8 +4,10 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
@@ -32,8 +34,41 @@ def test_the_validator_finds_no_error_in_any_object(name, explained, model, tmp_
 @pytest.mark.parametrize("name", list(sources.SOURCES))
 def test_nor_where_there_are_many_regions(name, scattered, model, tmp_path):
     path, explanation = scattered(name)
-    done = write_dicom(explanation, path, tmp_path / "out", model=model, contrast=True)
+    done = write_dicom(
+        explanation,
+        path,
+        tmp_path / "out",
+        model=model,
+        objects=("seg", "sr", "pm"),
+        contrast=True,
+    )
     assert {file.name: errors_of(file) for file in done.files if errors_of(file)} == {}
+
+
+def _with_one_logit(explanation):
+    """The same image, answered by a binary model with one logit."""
+    return replace(explanation, evidence=explanation.evidence[1:], logits=explanation.logits[1:])
+
+
+@needs_validator
+@pytest.mark.parametrize("name", ["slice", "radiograph"])
+def test_nor_where_a_model_has_one_map(name, scattered, model, tmp_path):
+    path, explanation = scattered(name)
+    done = write_dicom(_with_one_logit(explanation), path, tmp_path / "out", model=model)
+    assert {file.name for file in done.files} == {"seg.dcm", "sc.dcm", "sr.dcm", "pm.dcm"}
+    assert {file.name: errors_of(file) for file in done.files if errors_of(file)} == {}
+
+
+def test_the_one_map_of_a_binary_model_speaks_for_its_second_class(scattered, model, tmp_path):
+    path, explanation = scattered("slice")
+    done = write_dicom(_with_one_logit(explanation), path, tmp_path / "out", model=model)
+    parametric = pydicom.dcmread(done.folder / "pm.dcm")
+    np.testing.assert_array_equal(parametric.pixel_array, explanation.evidence[1])
+    shared = parametric.SharedFunctionalGroupsSequence[0]
+    assert shared.RealWorldValueMappingSequence[0].LUTLabel == "Ödem"
+    segmentation = pydicom.dcmread(done.folder / "seg.dcm")
+    # What speaks against it speaks for the first.
+    assert [item.SegmentLabel for item in segmentation.SegmentSequence] == ["healthy", "Ödem"]
 
 
 @needs_validator
@@ -112,16 +147,16 @@ def test_a_folder_that_is_there_is_never_touched(explained, model, tmp_path):
 
 def test_a_seed_repeats_identifiers_and_another_does_not(explained, model, tmp_path):
     path, explanation = explained("radiograph")
-    found = [
-        [
-            pydicom.dcmread(file).SOPInstanceUID
-            for file in write_dicom(
-                explanation, path, tmp_path / "out", model=model, seed=seed
-            ).files
-        ]
-        for seed in (1, 1, 2)
-    ]
+    given = {"model": model, "objects": ("seg", "pm", "sr")}
+    found = []
+    for seed in (1, 1, 2):
+        done = write_dicom(explanation, path, tmp_path / "out", seed=seed, **given)
+        read = [pydicom.dcmread(file) for file in done.files]
+        found.append(
+            [uid for made in read for uid in (made.SOPInstanceUID, made.SeriesInstanceUID)]
+        )
     assert found[0] == found[1]
+    assert len(found[0]) == 6
     assert not set(found[0]) & set(found[2])
 
 

@@ -75,6 +75,11 @@ def test_a_missing_file_is_refused(tmp_path):
     _refused(tmp_path / "none.dcm", "none.dcm")
 
 
+def test_results_are_not_explained_again(tmp_path):
+    made = sources.radiograph(Manufacturer="softcam")
+    _refused(_written(tmp_path, made), "was itself written by softcam")
+
+
 def test_one_frame_of_several_must_be_named(tmp_path):
     path = sources.write(tmp_path, "ultrasound").split("#")[0]
     _refused(path, "holds 3 frames; name one")

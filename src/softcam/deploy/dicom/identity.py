@@ -12,12 +12,11 @@ from typing import Any
 import highdicom as hd
 
 from softcam.deploy.dicom.codes import ARTIFICIAL_INTELLIGENCE, CODING_SCHEME
+from softcam.deploy.dicom.source import MANUFACTURER
 from softcam.deploy.dicom.text import shortened
 from softcam.deploy.dicom.uids import Uids
 from softcam.errors import InputError
 from softcam.evidence.info import ModelInfo
-
-MANUFACTURER = "softcam"
 
 CREATOR = "softcam^Algorithm"
 """Content Creator's Name, which has the form of a person's."""

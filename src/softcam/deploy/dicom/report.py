@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 from softcam.deploy.dicom import codes
 from softcam.deploy.dicom.findings import ClassFinding
 from softcam.deploy.dicom.groups import Group, Picture, class_group, region_group, segment_group
-from softcam.deploy.dicom.identity import MANUFACTURER, ModelIdentity, algorithm_items, equipment
+from softcam.deploy.dicom.identity import ModelIdentity, algorithm_items, equipment
 from softcam.deploy.dicom.segmentation import segmented
-from softcam.deploy.dicom.source import Source, name_class
+from softcam.deploy.dicom.source import MANUFACTURER, Source, name_class
 from softcam.deploy.dicom.text import NOT_A_DIAGNOSIS
 from softcam.deploy.dicom.uids import Uids, device_uid
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from pydicom import config, uid
 from pydicom.dataset import Dataset
-from pydicom.valuerep import validate_value
+from pydicom.multival import MultiValue
+from pydicom.valuerep import DSfloat, validate_value
 
 from softcam.data.dicom import DicomSource, one_sentence, parse
 from softcam.data.dicomheader import DicomHeader, macro, numbers, read_header, read_size
@@ -19,6 +19,9 @@ from softcam.data.frames import choose_frame, split_frame
 from softcam.data.plane import PlaneGeometry
 from softcam.data.readers import file_format, open_file
 from softcam.errors import InputError
+
+MANUFACTURER = "softcam"
+"""Who all objects are from; results are not explained again."""
 
 _IDENTIFIERS = {
     "SOPClassUID": "(0008,0016)",
@@ -155,9 +158,9 @@ class Source:
             made.pop(keyword, None)
         if plane is not None:
             made.FrameOfReferenceUID = plane.frame_of_reference
-            made.ImagePositionPatient = [round(value, 6) for value in plane.position]
-            made.ImageOrientationPatient = [round(v, 9) for v in (*plane.row, *plane.column)]
-            made.PixelSpacing = [round(value, 9) for value in plane.spacing]
+            made.ImagePositionPatient = _decimals(plane.position)
+            made.ImageOrientationPatient = _decimals((*plane.row, *plane.column))
+            made.PixelSpacing = _decimals(plane.spacing)
             made.SliceThickness = self.slice_thickness or 1.0  # asked for, and not passed on
         # All text is decoded by now; what is written is UTF-8, whatever a class is called.
         made.SpecificCharacterSet = "ISO_IR 192"
@@ -180,10 +183,9 @@ def open_source(source: DicomSource, frame: int | None = None) -> Source:
     if isinstance(source, Dataset):
         return _source("The image", source, any(k in source for k in _PIXEL_DATA), frame)
     if isinstance(source, bytes):
-        name, named, stream = "The image", None, BytesIO(source)
-        with one_sentence(name):
-            dataset, value = parse(name, stream)
-        return _source(name, dataset, value is not None, frame)
+        with one_sentence("The image"):
+            dataset, value = parse("The image", BytesIO(source))
+        return _source("The image", dataset, value is not None, frame)
     path, named = split_frame(source)
     with open_file(path) as opened:
         if file_format(opened) != "DICOM":
@@ -236,6 +238,10 @@ def _source(name: str, dataset: Dataset, has_pixels: bool, frame: int | None) ->
                 f"{name} has no Pixel Data (7FE0,0010), so that there is nothing to explain; "
                 "export it again with its pixels."
             )
+        if str(dataset.get("Manufacturer") or "") == MANUFACTURER:
+            raise InputError(
+                f"{name} was itself written by softcam; give the image that it was made from."
+            )
         index = choose_frame(name, frame, count)
         header = read_header(name, dataset, index)
         for keyword, tag in _IDENTIFIERS.items():
@@ -256,16 +262,18 @@ def _source(name: str, dataset: Dataset, has_pixels: bool, frame: int | None) ->
 
 def _is_valid(vr: str, value: object) -> bool:
     """Whether a value may be written; old and careless devices write what the standard forbids."""
-    values = value if isinstance(value, list | tuple) or hasattr(value, "append") else (value,)
-    with suppress(TypeError):
-        values = tuple(values)  # type: ignore[arg-type]
+    values = value if isinstance(value, MultiValue | list | tuple) else [value]
     try:
-        for one in values:  # type: ignore[attr-defined]
-            if one is not None:
-                validate_value(vr, one, config.RAISE)
+        for one in values:
+            validate_value(vr, one, config.RAISE)
     except (ValueError, TypeError):
         return False
     return True
+
+
+def _decimals(values: Iterable[float]) -> list[DSfloat]:
+    """Write numbers with as many digits as a decimal string holds."""
+    return [DSfloat(value, auto_format=True) for value in values]
 
 
 def stem_of(source: DicomSource, frame: int) -> str:
