@@ -20,6 +20,8 @@ from softcam.workflows.scores.score import score_table
 from softcam.workflows.scores.settings import ScoreSettings
 from tests.workflows.scores.small import BlockMeans, content_of, draw_table, times_of
 
+# Read when Ray is imported: 127.0.0.1 is 127.0.0.1, and not this machine's place in a network.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
 

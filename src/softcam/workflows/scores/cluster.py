@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +55,7 @@ def score_on_cluster(
         InputError: A block cannot be written, or the model cannot be used where it is.
         WorkError: The cluster cannot be reached.
     """
-    ray = extra.ray()
+    ray = extra.ray(address)
     with _connected(ray, address):
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -142,14 +141,9 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        options |= {
-            "include_dashboard": False,
-            "object_store_memory": _OBJECTS,
-            "_node_ip_address": "127.0.0.1",
-        }
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECTS}
     try:
         ray.init(address=address, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from softcam.errors import MissingExtraError
@@ -26,12 +27,23 @@ def zarr() -> Any:
     return _import("zarr", "Evidence maps of a table", "scores")
 
 
-def ray() -> Any:
+_HERE = ("local", "localhost", "127.0.0.1")
+
+
+def ray(address: str) -> Any:
     """Import Ray, which spreads the work over machines.
+
+    Args:
+        address: The cluster to work on. For one on this machine, Ray is kept from the network.
 
     Raises:
         MissingExtraError: It, or Ray Data, is not installed.
     """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no reports about the user
+    if address.partition(":")[0] in _HERE:
+        # Read when Ray is imported. Ray would else take this machine's address in its network
+        # for every "127.0.0.1"; the switch does what its name says for Linux too.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     _import("ray.data", "Work on several machines", "ray")
     return _import("ray", "Work on several machines", "ray")
 

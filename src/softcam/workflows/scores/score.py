@@ -106,7 +106,7 @@ def score_table(
     if wanted.maps:
         extra.zarr()
     if ray is not None:
-        extra.ray()
+        extra.ray(ray)
         if not isinstance(model, str | Path):
             raise InputError("ray: other processes need a run folder or a model file, no object.")
     check_folder(folder)
