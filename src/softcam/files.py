@@ -19,6 +19,11 @@ def _umask() -> int:
     return value
 
 
+def folder_mode() -> int:
+    """Give the permissions that a new folder has here."""
+    return 0o777 & ~_umask()
+
+
 def write_atomically(path: Path, content: bytes | str) -> Path:
     """Write a file beside its place and move it there, so that no reader meets half of it.
 

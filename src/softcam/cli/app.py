@@ -19,6 +19,7 @@ from softcam.cli.doctor import doctor
 from softcam.cli.errors import run_safely
 from softcam.cli.evaluate import evaluate
 from softcam.cli.explain import explain
+from softcam.cli.export import export
 from softcam.cli.import_data import import_data
 from softcam.cli.predict import predict
 from softcam.cli.reproduce import SeveralWords, reproduce
@@ -33,7 +34,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, train, predict, explain, evaluate, compare, benchmark, doctor):
+for command in (
+    *(demo, check, train, predict, explain, evaluate, compare, benchmark),
+    *(export, doctor),
+):
     app.command()(command)
 app.command("import")(import_data)
 app.command(cls=SeveralValues)(sweep)

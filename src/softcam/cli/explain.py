@@ -16,7 +16,7 @@ _TABLE = "For tables: "
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, model file or exported file.")],
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -36,6 +36,14 @@ def explain(
     tta: Annotated[
         str, typer.Option(help="Average over views of each image: none, flips or rotations.")
     ] = "none",
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(help="Write DICOM objects here too, for images that are DICOM files."),
+    ] = None,
+    dicom_objects: Annotated[
+        str,
+        typer.Option(help="Which: segmentation, overlay, structured report, parametric map."),
+    ] = "seg,sc,sr,pm",
     table: Annotated[
         bool | None,
         typer.Option(
@@ -71,7 +79,22 @@ def explain(
     if table is None:
         table = len(images) == 1 and is_table(images[0])
     if not table:
-        return _explain_images(run, images, out, contrast, threshold, tta)
+        objects = [name.strip() for name in dicom_objects.split(",") if name.strip()]
+        return _explain_images(
+            run,
+            images,
+            out,
+            contrast=contrast,
+            threshold=threshold,
+            tta=tta,
+            dicom_out=dicom_out,
+            dicom_objects=objects,
+        )
+    if dicom_out is not None:
+        raise InputError(
+            "explain: --dicom-out writes objects for each image, not for a table's store; add "
+            "--no-table, or name the files."
+        )
     if len(images) > 1:
         raise InputError(
             f"explain: --table takes one table, not {len(images)} arguments; name a table.csv or "
@@ -102,14 +125,25 @@ def _explain_images(
     run: Path,
     images: list[Path],
     out: Path,
+    *,
     contrast: bool,
     threshold: float | None,
     tta: str,
+    dicom_out: Path | None,
+    dicom_objects: list[str],
 ) -> int:
     from softcam.workflows.explain import explain_files
 
     done = explain_files(
-        run, images, out, contrast=contrast, threshold=threshold, tta=tta, show_progress=True
+        run,
+        images,
+        out,
+        contrast=contrast,
+        threshold=threshold,
+        tta=tta,
+        dicom_out=dicom_out,
+        dicom_objects=dicom_objects,
+        show_progress=True,
     )
     if done.rows:
         print_rows(
@@ -125,6 +159,8 @@ def _explain_images(
                 for item in done.rows
             ],
         )
+    for note in done.notes:
+        console().print(note, style="dim", markup=False)
     for problem in done.problems:
         console().print(f"skipped: {problem}", markup=False)
     if done.problems:

@@ -11,7 +11,7 @@ from softcam.cli import scoring
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, model file or exported file.")],
     table: Annotated[
         Path, typer.Argument(help="table.csv, its folder, or a folder of images or classes.")
     ],

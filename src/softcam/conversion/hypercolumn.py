@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -63,7 +64,7 @@ class Hypercolumn(nn.Module):
         """Compute the joined map of shape (B, width, h, w), h and w of the finest stage."""
         features = self.backbone(x)
         projected = [layer(stage) for layer, stage in zip(self.projections, features, strict=True)]
-        size = max((item.shape[2:] for item in projected), key=lambda shape: shape.numel())
+        size = max((tuple(item.shape[2:]) for item in projected), key=math.prod)
         enlarged = [
             _resampled(item, size, x.shape[2:], placed)
             for item, placed in zip(projected, self.placed, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -224,18 +225,22 @@ class StageEvidence(nn.Module):
         if len(features) != len(self.layers):
             raise ValueError(f"expected features of {len(self.layers)} stages, got {len(features)}")
         maps = [layer(stage) for layer, stage in zip(self.layers, features, strict=True)]
-        finest = max(maps, key=lambda item: item.shape[2:].numel())
-        size = finest.shape[2:]
+        finest = max(maps, key=lambda item: math.prod(item.shape[2:]))
+        size = tuple(finest.shape[2:])
         total = torch.zeros_like(finest)
         for item in maps:
-            total = total + (item if item.shape[2:] == size else _repeated(item, size))
+            same = item is finest or tuple(item.shape[2:]) == size
+            total = total + (item if same else _repeated(item, size))
         return total
 
 
-def _repeated(coarse: Tensor, size: torch.Size) -> Tensor:
+def _repeated(coarse: Tensor, size: tuple[int, ...]) -> Tensor:
     """Upsample maps to a size and keep the mean of each."""
     fine = F.interpolate(coarse, size=size, mode="nearest")
-    if all(new % old == 0 for new, old in zip(size, coarse.shape[2:], strict=True)):
+    # A graph for any size cannot ask whether the sizes divide: there the shift is always added.
+    if not torch.compiler.is_exporting() and all(
+        new % old == 0 for new, old in zip(size, coarse.shape[2:], strict=True)
+    ):
         return fine
     spatial = tuple(range(2, coarse.ndim))
     return fine + (coarse.mean(spatial, keepdim=True) - fine.mean(spatial, keepdim=True))

@@ -37,7 +37,7 @@ _INSTALL = {
     "dev": "make test",
 }
 _EXTRAS = {
-    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
+    "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm", "highdicom"),
     "nifti": ("nibabel",),
     "benchmark": ("pytorch_grad_cam",),
     "scores": ("pyarrow", "zarr"),

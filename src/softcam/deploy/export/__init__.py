@@ -1,0 +1,1 @@
+"""Exported graphs: logits and evidence from one file, without torch."""
