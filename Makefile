@@ -36,6 +36,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/phantom.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/scoring.py
 
 zoo: $(READY)
 	$(BIN)/python benchmarks/zoo.py

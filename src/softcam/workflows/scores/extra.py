@@ -27,22 +27,19 @@ def zarr() -> Any:
     return _import("zarr", "Evidence maps of a table", "scores")
 
 
-_HERE = ("local", "localhost", "127.0.0.1")
-
-
 def ray(address: str) -> Any:
     """Import Ray, which spreads the work over machines.
 
     Args:
-        address: The cluster to work on. For one on this machine, Ray is kept from the network.
+        address: The cluster to work on; "local" is kept to the loopback address.
 
     Raises:
         MissingExtraError: It, or Ray Data, is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no reports about the user
-    if address.partition(":")[0] in _HERE:
-        # Read when Ray is imported. Ray would else take this machine's address in its network
-        # for every "127.0.0.1"; the switch does what its name says for Linux too.
+    if address == "local":
+        # Read when Ray is imported. Ray would else listen on this machine's address in its
+        # network; the switch works on Linux too.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     _import("ray.data", "Work on several machines", "ray")
     return _import("ray", "Work on several machines", "ray")
