@@ -29,6 +29,7 @@ _CORE = (
 _INSTALL = {
     "dicom": 'pip install "softcam[dicom]"',
     "nifti": 'pip install "softcam[nifti]"',
+    "export": 'pip install "softcam[export]"',
     "benchmark": 'pip install "softcam[benchmark]"',
     "mlflow": 'pip install "softcam[mlflow]"',
     "bench": "make bench",
@@ -37,6 +38,7 @@ _INSTALL = {
 _EXTRAS = {
     "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm"),
     "nifti": ("nibabel",),
+    "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
     "benchmark": ("pytorch_grad_cam",),
     "mlflow": ("mlflow",),
     "bench": ("torchcam",),
