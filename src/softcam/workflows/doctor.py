@@ -29,6 +29,7 @@ _CORE = (
 _INSTALL = {
     "dicom": 'pip install "softcam[dicom]"',
     "nifti": 'pip install "softcam[nifti]"',
+    "export": 'pip install "softcam[export]"',
     "benchmark": 'pip install "softcam[benchmark]"',
     "scores": 'pip install "softcam[scores]"',
     "ray": 'pip install "softcam[ray]"',
@@ -39,6 +40,7 @@ _INSTALL = {
 _EXTRAS = {
     "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm", "highdicom"),
     "nifti": ("nibabel",),
+    "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
     "benchmark": ("pytorch_grad_cam",),
     "scores": ("pyarrow", "zarr"),
     "ray": ("ray", "pyarrow", "zarr", "pandas"),
