@@ -101,7 +101,7 @@ def test_pictures_of_each_kind_are_answered_with_their_pixels(client, kind):
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, kind)
     data = stream.getvalue()
-    answer = client.post("/v1/predict?image=true", files=form(data))
+    answer = client.post("/v1/predict?image=shown", files=form(data))
     told = answer.json()["image"]
     assert (told["width"], told["height"], told["bits"], told["encoding"]) == (48, 40, 8, "rgb8")
     sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(told["png"]))))
@@ -111,12 +111,30 @@ def test_pictures_of_each_kind_are_answered_with_their_pixels(client, kind):
 def test_a_dicom_with_a_window_is_answered_with_all_its_bits(client):
     grey = np.random.default_rng(2).integers(0, 4096, (40, 50)).astype(np.uint16)
     data = dicoms.save(dicoms.dataset(grey, bits=12, WindowCenter=900, WindowWidth=2000))
-    told = client.post("/v1/predict?image=true", files=form(data, "b.dcm")).json()
+    told = client.post("/v1/predict?image=shown", files=form(data, "b.dcm")).json()
     assert told["image"]["bits"] == 16
     assert told["image"]["encoding"] == "grey16"
     sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(told["image"]["png"]))))
     values = sent[..., 0].astype(np.uint16) * 256 + sent[..., 1]
     np.testing.assert_array_equal(values, read_image(data).array)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_dicom_over_its_full_range_gives_modality_units_and_the_window(client, photometric):
+    grey = np.random.default_rng(2).integers(0, 4096, (40, 50)).astype(np.uint16)
+    made = dicoms.dataset(grey, photometric, bits=12, WindowCenter=40, WindowWidth=400)
+    made.RescaleSlope, made.RescaleIntercept, made.Modality = 2, -1024, "CT"
+    told = client.post("/v1/predict?image=full", files=form(dicoms.save(made))).json()["image"]
+    assert (told["scale"]["unit"], told["scale"]["center"], told["scale"]["width"]) == (
+        "HU",
+        40,
+        400,
+    )
+    sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(told["png"])))).astype(float)
+    samples = (sent[..., 0] * 256 + sent[..., 1]) / 65535
+    black, white = told["scale"]["black"], told["scale"]["white"]
+    np.testing.assert_allclose(black + samples * (white - black), grey * 2.0 - 1024, atol=0.1)
+    assert (white < black) == (photometric == "MONOCHROME1")
 
 
 def test_raw_maps_come_as_npz_and_a_picture_as_png(client, image):

@@ -23,9 +23,11 @@ from softcam.web.schemas import (
     ModelOut,
     PredictionOut,
     RegionOut,
+    ScaleOut,
 )
 
 Regions = Literal["none", "own", "contrast", "both"]
+Picture = Literal["none", "shown", "full"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Wanted:
         threshold: Evidence, in logit units, from which a cell belongs to a region; None for half
             of the strongest cell of each map.
         maps: Whether the raw maps are sent.
-        image: Whether the image is sent as a PNG.
+        image: Whether the image is sent as a PNG: "shown" as the model saw it, "full" for a grey
+            DICOM over all that its stored bits hold, for a window of one's own.
     """
 
     frame: int | None = None
     regions: Regions = "own"
     threshold: float | None = None
     maps: bool = False
-    image: bool = False
+    image: Picture = "none"
 
 
 def describe_model(model: ServedModel) -> ModelOut:
@@ -119,6 +122,7 @@ def predicted(
             frame=wanted.frame,
             plane=read["plane"],
             encoding=read["encoding"],
+            scale=None if read["scale"] is None else ScaleOut(**read["scale"]),
             png=None if png is None else base64.b64encode(png).decode("ascii"),
         ),
         predicted=list(explanation.predicted),

@@ -16,6 +16,7 @@ import sys
 import traceback
 import warnings
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,25 @@ def prepare(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         "geometry": sample.geometry.to_dict(),
         "shape": list(sample.pixels.shape),
         "encoding": None,
+        "scale": None,
     }
     out = [sample.pixels.tobytes()]
-    if message["image"]:
-        reply["encoding"], png = displayed(pixels)
+    if message["image"] == "full" and data[128:132] == b"DICM":
+        shown, reply["scale"] = _full_range(data, message)
+    else:
+        shown = pixels
+    if message["image"] != "none":
+        reply["encoding"], png = displayed(shown)
         out.append(png)
     return reply, out
+
+
+def _full_range(data: bytes, message: dict[str, Any]) -> tuple[Pixels, dict[str, Any] | None]:
+    """Read a DICOM frame over all that its stored bits hold, and what its samples stand for."""
+    from softcam.data.dicom import read_dicom
+
+    image = read_dicom(data, frame=message["frame"], window="full", max_pixels=message["pixels"])
+    return image.pixels, None if image.scale is None else asdict(image.scale)
 
 
 def displayed(pixels: Pixels) -> tuple[str, bytes]:

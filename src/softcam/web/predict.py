@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from softcam.web.answer import Regions, Wanted
+from softcam.web.answer import Picture, Regions, Wanted
 from softcam.web.engine import Engine
 from softcam.web.folder import Folder
 from softcam.web.problems import problems
@@ -76,7 +76,13 @@ class Asked:
             ),
         ] = None,
         maps: Annotated[bool, Query(description="Whether JSON has the raw maps.")] = False,
-        image: Annotated[bool, Query(description="Whether JSON has the image as a PNG.")] = False,
+        image: Annotated[
+            Picture,
+            Query(
+                description="Whether JSON has the image as a PNG: as shown to the model, or for a "
+                "grey DICOM over its full range."
+            ),
+        ] = "none",
         format: Annotated[
             Format | None, Query(description="The answer's format; without it, Accept decides.")
         ] = None,
@@ -94,7 +100,9 @@ class Asked:
         self.class_ = class_
         self.contrast = contrast
         # The pixels go along with JSON only.
-        self.wanted = Wanted(frame, regions, threshold, maps, image and self.format == "json")
+        self.wanted = Wanted(
+            frame, regions, threshold, maps, image if self.format == "json" else "none"
+        )
 
 
 def _format(accept: str) -> Format:

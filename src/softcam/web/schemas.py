@@ -5,7 +5,10 @@ orientation applied), x to the right, y down, pixel edges at integers. The shape
 
     model         name, version, digest, task, classes, positive, thresholds, input size
     image         width, height, bits, pixel_aspect, sha256 of the file, plane in the patient;
-                  encoding and png (base64) where the request had image=true
+                  encoding and png (base64) where the request had image=shown or image=full; with
+                  full a grey DICOM also has its scale: a sample s of S (255 or 65535) stands for
+                  black + s / S * (white - black) modality units, and the file's window, if it has
+                  one, is center and width in the same units
     predicted     names of the called classes
     classes       for each class: name, probability, threshold, called, the map it reads (index and
                   sign) and, for its own evidence and its contrast against the others: logit,
@@ -62,6 +65,17 @@ class ModelsOut(_Out):
     models: list[ModelOut]
 
 
+class ScaleOut(_Out):
+    """What the samples of a grey DICOM over its full range stand for, and the file's window."""
+
+    black: float = Field(description="Modality units of sample 0.")
+    white: float = Field(description="Modality units of the largest sample; may be below black.")
+    unit: str = Field(description="HU for CT; may be empty.")
+    center: float | None
+    width: float | None
+    function: str | None = Field(description="LINEAR, LINEAR_EXACT or SIGMOID.")
+
+
 class ImageOut(_Out):
     """The image as it was sent."""
 
@@ -74,6 +88,9 @@ class ImageOut(_Out):
     plane: dict[str, Any] | None = Field(description="Where it lies in the patient, in mm (LPS).")
     encoding: Literal["grey8", "rgb8", "grey16"] | None = Field(
         description="How to read the PNG: grey16 is red * 256 + green of an RGB PNG."
+    )
+    scale: ScaleOut | None = Field(
+        description="What the PNG's samples stand for; a grey DICOM with image=full only."
     )
     png: str | None = Field(description="The image as displayed, base64 of a PNG.")
 
