@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from softcam.errors import SoftcamError
 from softcam.web.engine import Engine
 from softcam.web.folder import Folder
 from softcam.web.gate import Gate
@@ -48,7 +49,11 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            await asyncio.to_thread(engine.start)
+            try:
+                await asyncio.to_thread(engine.start)
+            except SoftcamError as error:
+                app.state.failure = error  # uvicorn would tell only that it failed
+                raise
             yield
         finally:
             await asyncio.to_thread(engine.stop)

@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import softcam
 from softcam.errors import WorkError
 from softcam.web import wire
 from softcam.web.limits import Limits
@@ -21,8 +23,10 @@ from softcam.web.refusals import Refusal, busy
 
 _LOG = logging.getLogger("softcam.web")
 _START_SECONDS = 120.0  # numpy, scipy and pydicom from a cold disk
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH")
 """What of the environment is handed on: no token, no password of the server's."""
+
+_HERE = str(Path(softcam.__file__).parents[1])
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -195,10 +199,13 @@ class _Process:
     def __init__(self, memory: int) -> None:
         self.sock, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [_HERE, kept.get("PYTHONPATH")]))
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+        # -P: the folder that the server was started in may hold a module of any name.
+        command = [sys.executable, "-P", "-m", "softcam.web.decoder"]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "softcam.web.decoder", str(theirs.fileno()), str(memory)],
+                [*command, str(theirs.fileno()), str(memory)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
+from fastapi import FastAPI
 
 from softcam.errors import InputError, WorkError
 from softcam.web.app import create_app
@@ -82,17 +83,17 @@ def open_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-def make_server(models: Mapping[str, ServedModel], settings: Settings) -> Server:
+def make_server(app: FastAPI, settings: Settings) -> Server:
     """Make a server that is not started yet.
 
     Args:
-        models: Models by name.
-        settings: Address, token, folder and limits.
+        app: What `create_app` gave.
+        settings: The same settings.
     """
     # Its log names paths, which clients choose; what we log, we log ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
-        create_app(models, settings),
+        app,
         http=bounded_protocol(settings.limits),
         ws="none",
         loop="asyncio",
@@ -126,13 +127,14 @@ def serve(
     """
     sock = open_socket(settings.host, settings.port)
     with contextlib.closing(sock):
-        server = make_server(models, settings)
+        app = create_app(models, settings)
+        server = make_server(app, settings)
         server.on_started = lambda: say(address_of(sock))
         try:
             server.run(sockets=[sock])
         except SystemExit as error:  # uvicorn's way to say that the lifespan failed
-            raise WorkError(
-                "The server does not start: its decoding processes or its model failed; see above."
+            raise getattr(
+                app.state, "failure", WorkError("The server does not start; its model failed.")
             ) from error
 
 

@@ -100,7 +100,7 @@ async def read_file(request: Request, limits: Limits, held: Held) -> bytes:
     return file_field(await _read_body(request, limits, held), boundary)
 
 
-async def _read_body(request: Request, limits: Limits, held: Held) -> bytes:
+async def _read_body(request: Request, limits: Limits, held: Held) -> bytearray:
     most = limits.body + _SLACK
     too_large = Refusal(
         413,
@@ -119,7 +119,7 @@ async def _read_body(request: Request, limits: Limits, held: Held) -> bytes:
                 held.take(len(chunk))
                 body += chunk
             else:
-                return bytes(body)
+                return body
     except TimeoutError:
         raise Refusal(
             408,
@@ -132,7 +132,7 @@ async def _read_body(request: Request, limits: Limits, held: Held) -> bytes:
     raise too_large
 
 
-def file_field(body: bytes, boundary: bytes) -> bytes:
+def file_field(body: bytes | bytearray, boundary: bytes) -> bytes:
     """Take the field `file` out of a multipart form.
 
     Args:
@@ -160,7 +160,7 @@ def file_field(body: bytes, boundary: bytes) -> bytes:
             },
             max_size=len(body) + 1,
         )
-        parser.write(body)
+        parser.write(body)  # type: ignore[arg-type]  # it only slices and searches
         parser.finalize()
     except FormParserError:
         raise Refusal(
