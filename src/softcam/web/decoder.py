@@ -32,6 +32,7 @@ from softcam.web import wire
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
+_LEAST = 64 << 20
 _MEMORY = "Decoding the image takes more memory than is allowed; shrink it."
 
 
@@ -216,6 +217,7 @@ def main() -> None:
     with suppress(MissingExtraError):
         import softcam.data.dicom  # noqa: F401 - the time of an import is not the decoding's
     bound(int(sys.argv[2]))
+    del bytearray(_LEAST)[:]  # so little room that nothing could be decoded is told at once
     wire.send(sock, {"ready": True, "torch": "torch" in sys.modules}, seconds=10)
     while True:
         try:

@@ -18,6 +18,9 @@ from softcam.web.refusals import Refusal
 from softcam.web.security import DATA_POLICY, HEADERS, Guard, is_public
 
 _LOG = logging.getLogger("softcam.web")
+LONGEST_HEAD = 16 << 10
+"""Bytes of a request's address and headers; the connection bounds what comes in pieces."""
+
 _UNCOUNTED = ("/healthz", "/readyz")
 
 
@@ -87,6 +90,14 @@ class Gate:
             self._measured.answered(route, status, time.perf_counter() - begun)
 
     def _check(self, scope: Scope) -> None:
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["raw_path"] or b"") + len(scope["query_string"]) > LONGEST_HEAD:
+            raise Refusal(
+                431,
+                "head_too_large",
+                f"The address and the headers are longer than {LONGEST_HEAD} bytes; shorten them.",
+                headers={"Connection": "close"},
+            )
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         self._guard.check_host(hosts)

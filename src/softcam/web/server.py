@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from softcam.errors import InputError, WorkError
 from softcam.web.app import create_app
 from softcam.web.connection import bounded_protocol
+from softcam.web.gate import LONGEST_HEAD
 from softcam.web.models import ServedModel
 from softcam.web.settings import Settings
 
-_LONGEST_HEAD = 16 << 10
 _STOP_SECONDS = 10
 
 
@@ -104,7 +104,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         server_header=False,
         timeout_keep_alive=max(1, int(settings.limits.header_seconds)),
         timeout_graceful_shutdown=_STOP_SECONDS,
-        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     return Server(config)
 
