@@ -131,7 +131,7 @@ def bombard(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         while True:
             pass
     if what == "memory":
-        return {"length": len(bytearray(b"1") * (1 << 40))}, []
+        return {"length": len(bytes(1 << 40))}, []
     if what == "crash":
         signal.raise_signal(signal.SIGKILL)
     if what == "write":
@@ -217,7 +217,7 @@ def main() -> None:
     with suppress(MissingExtraError):
         import softcam.data.dicom  # noqa: F401 - the time of an import is not the decoding's
     bound(int(sys.argv[2]))
-    del bytearray(_LEAST)[:]  # so little room that nothing could be decoded is told at once
+    bytes(_LEAST)  # so little room that nothing could be decoded ends the process at once
     wire.send(sock, {"ready": True, "torch": "torch" in sys.modules}, seconds=10)
     while True:
         try:
