@@ -33,7 +33,10 @@ _FORM: dict[str, Any] = {
                             "description": "A PNG, JPEG, TIFF or DICOM image.",
                         }
                     },
-                }
+                },
+                "encoding": {
+                    "file": {"contentType": "image/png, image/jpeg, image/tiff, application/dicom"}
+                },
             }
         },
     }
