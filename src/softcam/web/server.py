@@ -91,7 +91,8 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         settings: The same settings.
     """
     # Its log names paths, which clients choose; what we log, we log ourselves.
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    for name in ("uvicorn", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
         http=bounded_protocol(settings.limits),
