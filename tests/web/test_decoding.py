@@ -24,6 +24,7 @@ JOB = {
     "pixels": 10_000_000,
     "preprocessing": {"size": [8, 8]},
     "image": "none",
+    "largest": 1 << 20,
 }
 
 

@@ -175,6 +175,14 @@ def test_a_frame_of_several_is_named_and_the_answer_says_how_many_there_are(clie
     np.testing.assert_allclose(maps_of(second), expected, atol=1e-6)
 
 
+def test_a_picture_that_would_be_too_large_is_refused_and_the_rest_is_not():
+    noise = np.random.default_rng(0).integers(0, 255, (100, 100), np.uint8)
+    with client_of(picture=5000) as own:
+        answer = own.post("/v1/predict?image=shown", files=form(png(noise)))
+        assert (answer.status_code, answer.json()["code"]) == (413, "picture_too_large")
+        assert own.post("/v1/predict", files=form(png(noise))).status_code == 200
+
+
 def test_regions_are_listed_as_asked_and_from_the_threshold_that_is_given(client, image):
     files = form(png(image))
 

@@ -145,6 +145,30 @@ def test_a_request_over_its_deadline_gets_503():
         assert (answer.status_code, answer.json()["code"]) == (503, "deadline")
 
 
+def test_an_answer_that_nobody_reads_is_given_up():
+    limits = replace(QUICK, request_seconds=6.0, body=9 << 20)
+    noise = np.random.default_rng(0).integers(0, 255, (1600, 1600, 3), np.uint8)
+    with serving(Settings(limits=limits)) as own:
+        url = f"http://127.0.0.1:{own}"
+        body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+        body += png(noise) + b"\r\n--b--\r\n"
+        head = b"POST /v1/predict?image=shown HTTP/1.1\r\n" + HEAD
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", own))
+            sock.sendall(head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert sock.recv(12) == b"HTTP/1.1 200"
+            end = time.monotonic() + 20
+            while time.monotonic() < end:
+                told = httpx.get(url + "/metrics").text
+                if "softcam_pending_requests 0.0" in told:
+                    break
+                time.sleep(0.1)
+            assert "softcam_pending_bytes 0.0" in told
+            sock.settimeout(10)
+            assert len(everything(sock)) < 10_000_000  # cut off: the answer is larger
+
+
 def test_more_than_the_queue_holds_get_503_at_once_and_the_rest_an_answer():
     blocks = Blocks()
     limits = replace(QUICK, queue=3)

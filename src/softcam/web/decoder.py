@@ -67,6 +67,9 @@ def prepare(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         shown = pixels
     if message["image"] != "none":
         reply["encoding"], png = displayed(shown)
+        if len(png) > message["largest"]:
+            reason = f"The image as PNG has more than {message['largest']} bytes; ask without it."
+            return _refused(413, "picture_too_large", reason), []
         out.append(png)
     return reply, out
 
@@ -168,7 +171,7 @@ def answer(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         defect = f"{type(error).__name__} at {last.filename}:{last.lineno}"
         reason = "The image cannot be read; save it as PNG and try again."
         return _refused(422, "unreadable", reason, defect=defect), []
-    return {"ok": True, **reply}, out
+    return {"ok": True, **reply}, out  # or what a job itself refused
 
 
 def _refused(status: int, code: str, reason: str, **more: object) -> dict[str, Any]:
