@@ -97,6 +97,15 @@ def test_a_table_and_images_do_not_go_together(trained, softcam, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("flag", [("--ray", "local"), ("--split", "test"), ("--retry",)])
+def test_a_flag_for_tables_does_not_go_with_images(flag, trained, softcam, tmp_path):
+    data, run = trained
+    image = data / "images" / "1.png"
+    result = softcam("explain", run, image, *flag, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert f"explain: {flag[0]} is for a whole table" in result.err
+
+
 def test_what_counts_as_a_table(tmp_path):
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "a.png").touch()

@@ -79,6 +79,18 @@ def explain(
     if table is None:
         table = len(images) == 1 and is_table(images[0])
     if not table:
+        of_tables = {
+            "--ray": ray,
+            "--split": split,
+            "--images": image_folder,
+            "--dataset": dataset,
+            "--retry": retry or None,
+        }
+        given = [flag for flag, value in of_tables.items() if value is not None]
+        if given:
+            raise InputError(
+                f"explain: {given[0]} is for a whole table; leave it out, or add --table."
+            )
         objects = [name.strip() for name in dicom_objects.split(",") if name.strip()]
         return _explain_images(
             run,
