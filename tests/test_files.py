@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from softcam.errors import InputError
-from softcam.files import replacing, write_atomically
+from softcam.files import lock_name, locked, replacing, write_atomically
 
 
 def test_a_file_is_written_in_utf_8_and_replaced(tmp_path):
@@ -46,3 +46,15 @@ def test_a_file_written_in_pieces_appears_whole_or_not_at_all(tmp_path):
         raise KeyError
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights"]
+
+
+def test_a_folder_is_locked_while_a_command_works_in_it(tmp_path):
+    folder = tmp_path / "new" / "out"
+    with locked(folder, "scoring"):
+        with pytest.raises(InputError, match="another softcam scoring is at work"):
+            locked(folder, "scoring").__enter__()
+        with locked(folder, "sweep"):
+            pass
+    with locked(folder, "scoring"):
+        pass
+    assert (folder / lock_name("scoring")).is_file()

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process works in at a time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def _umask() -> int:
     value = os.umask(0o077)
     os.umask(value)
     return value
+
+
+def folder_mode() -> int:
+    """Give the permissions that a new folder has here."""
+    return 0o777 & ~_umask()
 
 
 def write_atomically(path: Path, content: bytes | str) -> Path:
@@ -82,3 +87,44 @@ def _settle(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def lock_name(command: str) -> str:
+    """Name the file by which `locked` keeps a second command out of a folder."""
+    return f"{command}.lock"
+
+
+@contextmanager
+def locked(out: Path, command: str = "sweep") -> Iterator[None]:
+    """Keep a second command out of a folder; the lock ends with the process, however it ends.
+
+    Args:
+        out: The folder.
+        command: The command that works in it.
+
+    Raises:
+        InputError: If the folder cannot be written, or such a command is at work there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out / lock_name(command), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot write here ({error.strerror}); choose another --out."
+        ) from error
+    try:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            yield
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{out}: another softcam {command} is at work in this folder; wait for it or "
+                "stop it."
+            ) from error
+        yield
+    finally:
+        os.close(handle)

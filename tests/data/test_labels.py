@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from softcam.data.labels import Classes, canonical, collect_classes, declared_classes, read_flag
+from softcam.data.labels import (
+    Classes,
+    canonical,
+    collect_classes,
+    declared_classes,
+    label_text,
+    read_flag,
+)
 from softcam.data.spec import PartialSpec
 from softcam.errors import InputError
 
@@ -68,3 +75,9 @@ def test_flags() -> None:
     assert math.isnan(read_flag("") or 0)
     assert math.isnan(read_flag("nan") or 0)
     assert [read_flag(text) for text in ("2", "-1", "0.5", "yes")] == [None] * 4
+
+
+def test_labels_are_written_by_class_name_and_unknown_ones_are_marked() -> None:
+    assert label_text(1, ("a", "b")) == "b"
+    assert label_text((1.0, 0.0, math.nan), ("a", "b", "c")) == "a|?c"
+    assert label_text(None, ("a", "b")) is None

@@ -21,7 +21,9 @@ from softcam.cli.evaluate import evaluate
 from softcam.cli.explain import explain
 from softcam.cli.export import export
 from softcam.cli.import_data import import_data
+from softcam.cli.predict import predict
 from softcam.cli.reproduce import SeveralWords, reproduce
+from softcam.cli.serve import serve
 from softcam.cli.sweep import SeveralValues, sweep
 from softcam.cli.train import train
 
@@ -33,7 +35,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, train, explain, evaluate, compare, benchmark, export, doctor):
+for command in (
+    *(demo, check, train, predict, explain, evaluate, compare, benchmark),
+    *(export, serve, doctor),
+):
     app.command()(command)
 app.command("import")(import_data)
 app.command(cls=SeveralValues)(sweep)

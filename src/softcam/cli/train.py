@@ -50,6 +50,10 @@ def train(
     plain_loss: Annotated[
         float | None, typer.Option(help="Weight of the loss on plain means beside it.")
     ] = None,
+    sharpen: Annotated[
+        float | None,
+        typer.Option(help="Validation AUC that a sharper map may cost, after training."),
+    ] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Local safetensors file of pretrained weights.")

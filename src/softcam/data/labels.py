@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -134,3 +134,13 @@ def read_flag(text: str) -> float | None:
     if cell in _MISSING:
         return math.nan
     return {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}.get(cell)
+
+
+def label_text(label: int | tuple[float, ...] | None, classes: Sequence[str]) -> str | None:
+    """Write a label as `predictions.csv` does: `a|b` for several, `?c` for one that is unknown."""
+    if label is None:
+        return None
+    if isinstance(label, tuple):
+        known = zip(classes, label, strict=True)
+        return "|".join(f"?{n}" if math.isnan(v) else n for n, v in known if v != 0)
+    return classes[label]

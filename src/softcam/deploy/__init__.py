@@ -1,1 +1,1 @@
-"""Out of the lab: exported graphs, and results as DICOM objects."""
+"""Floor 5, out of the lab: exported graphs, and results as DICOM objects."""

@@ -86,7 +86,7 @@ def explain_many(
     if batch_size < 1:
         raise InputError(f"The batch size is {batch_size}; pass 1 or more.")
     predictor = as_predictor(model)
-    prepare = _preprocessing_of(predictor, preprocessing)
+    prepare = preprocessing_of(predictor, preprocessing)
     given = None if names is None else iter(names)
     remaining = iter(images)
     while batch := list(islice(remaining, batch_size)):
@@ -118,9 +118,18 @@ def as_predictor(model: SoftCAM | Predictor) -> Predictor:
     )
 
 
-def _preprocessing_of(
-    predictor: Predictor, given: Preprocessing | Mapping[str, Any] | None
+def preprocessing_of(
+    predictor: Predictor, given: Preprocessing | Mapping[str, Any] | None = None
 ) -> Preprocessing:
+    """Give the preprocessing that a predictor asks for.
+
+    Args:
+        predictor: The predictor.
+        given: What to take instead of the predictor's own.
+
+    Raises:
+        InputError: If there is neither.
+    """
     if isinstance(given, Preprocessing):
         return given
     stored = predictor.info.preprocessing if given is None else given

@@ -27,6 +27,43 @@ _INCOMPLETE = 1e-3
 """Completeness error, as a fraction of the largest logit or 1, from which maps explain nothing."""
 
 
+def completeness_error(
+    logits: npt.NDArray[np.floating[Any]], evidence: npt.NDArray[np.floating[Any]]
+) -> float:
+    """Give the largest difference between a logit and the mean of its map, in logit units.
+
+    Args:
+        logits: Shape (K,).
+        evidence: Shape (K, h, w), in logit units.
+    """
+    means = evidence.mean(axis=(1, 2), dtype=np.float64)
+    return float(np.abs(logits - means).max())
+
+
+def evidence_problem(
+    name: str, logits: npt.NDArray[np.floating[Any]], evidence: npt.NDArray[np.floating[Any]]
+) -> str | None:
+    """Say why a model's maps explain nothing; None if they do explain its logits.
+
+    Args:
+        name: What the image is called.
+        logits: Shape (K,).
+        evidence: Shape (K, h, w), in logit units.
+    """
+    if not (np.isfinite(evidence).all() and np.isfinite(logits).all()):
+        return (
+            f"The model's evidence for {name} is not finite; check its weights and that it runs "
+            "in float32."
+        )
+    error = completeness_error(logits, evidence)
+    if error > _INCOMPLETE * max(1.0, float(np.abs(logits).max())):
+        return (
+            f"The logits for {name} differ from the mean of their maps by {error:.2g}, so the "
+            "maps do not explain them; use a SoftCAM model whose evidence head runs in float32."
+        )
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """What a model says about one image, and the evidence that it says it from.
@@ -69,11 +106,6 @@ class Explanation:
                 f"got logits of shape {self.logits.shape} and evidence of shape "
                 f"{self.evidence.shape}."
             )
-        if not (np.isfinite(self.evidence).all() and np.isfinite(self.logits).all()):
-            raise InputError(
-                f"The model's evidence for {self.name} is not finite; check its weights and that "
-                "it runs in float32."
-            )
         if self.image.shape[:2] != tuple(self.geometry.file_size):
             raise InputError(
                 f"The image {self.name} is {self.image.shape[1]} × {self.image.shape[0]} pixels, "
@@ -86,12 +118,9 @@ class Explanation:
                 f"({', '.join(self.info.classes)}) but tells {self.num_classes} apart; set "
                 "info.classes to as many names."
             )
-        if self.completeness_error > _INCOMPLETE * max(1.0, float(np.abs(self.logits).max())):
-            raise InputError(
-                f"The logits for {self.name} differ from the mean of their maps by "
-                f"{self.completeness_error:.2g}, so the maps do not explain them; use a SoftCAM "
-                "model whose evidence head runs in float32."
-            )
+        problem = evidence_problem(self.name, self.logits, self.evidence)
+        if problem is not None:
+            raise InputError(problem)
 
     @property
     def task(self) -> Task:
@@ -147,8 +176,7 @@ class Explanation:
 
         Rounding of float32 is all that it may hold.
         """
-        means = self.evidence.mean(axis=(1, 2), dtype=np.float64)
-        return float(np.abs(self.logits - means).max())
+        return completeness_error(self.logits, self.evidence)
 
     def class_index(self, class_: str | int | None) -> int:
         """Give a class's position by name or position; None is `main_class`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import torch
 
 from softcam.conversion.black_box import BlackBox
 from softcam.data.geometry import Geometry
+from softcam.data.labels import label_text
 from softcam.data.preprocessing import Preprocessing, Sample
 from softcam.data.readers import read_record
 from softcam.data.records import Record, Table
@@ -90,7 +90,7 @@ class Predictions:
             writer.writerow(
                 [
                     record.name,
-                    _label_text(record.label, classes),
+                    label_text(record.label, classes) or "",
                     record.split or "",
                     record.patient,
                     _call_text(self.calls[row], classes),
@@ -99,15 +99,6 @@ class Predictions:
                 ]
             )
         write_atomically(path, stream.getvalue())
-
-
-def _label_text(label: int | tuple[float, ...] | None, classes: tuple[str, ...]) -> str:
-    if label is None:
-        return ""
-    if isinstance(label, tuple):
-        known = zip(classes, label, strict=True)
-        return "|".join(f"?{n}" if math.isnan(v) else n for n, v in known if v != 0)
-    return classes[label]
 
 
 def _call_text(call: Any, classes: tuple[str, ...]) -> str:

@@ -50,3 +50,29 @@ def open_predictor(run: SoftCAM | Predictor | RunLike) -> Predictor:
     if not isinstance(model, SoftCAM):
         raise InputError(f"{run}: is a black box and has no evidence; give a SoftCAM's run.")
     return TorchPredictor(model)
+
+
+def model_file_of(run: SoftCAM | Predictor | RunLike) -> Path:
+    """Give the file that a RUN argument's model is in, by whose digest results name it.
+
+    Args:
+        run: A run, a run folder or a model file.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If there is none, as for a model that only is in memory.
+    """
+    if isinstance(run, str | Path) and Path(run).is_file():
+        return Path(run)
+    from softcam.training.run import Run, find_model
+
+    if isinstance(run, Run):
+        return run.model
+    if not isinstance(run, str | Path):
+        raise InputError(
+            f"A {type(run).__name__} in memory has no file whose digest results could name; save "
+            "it and pass the file."
+        )
+    return find_model(run)

@@ -30,13 +30,14 @@ from softcam.training.processes import Processes
 from softcam.training.provenance import data_checksums, keep_data, note_environment
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
+from softcam.training.sharpening import Sharpened, sharpen
 from softcam.training.shuffling import SHUFFLED, learned_split
 from softcam.training.thresholds import choose_thresholds
 from softcam.training.trackers import require_mlflow
 from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
-from softcam.workflows.inference import predict_table
-from softcam.workflows.models import new_model, preprocessing_for
+from softcam.workflows.inference import batches, predict_table
+from softcam.workflows.models import new_model, preprocessing_for, preprocessing_of
 from softcam.workflows.progress import image_progress
 from softcam.workflows.results import finish_run
 
@@ -322,8 +323,36 @@ def _train_one(
     )
     if not processes.first:
         return
+    sharpened = _sharpen(model, settings, data.val, show_progress=show_progress)
     _describe(model, fitted, data.val, time.monotonic() - started, show_progress=show_progress)
+    if sharpened is not None:
+        model.info.training = {**model.info.training, "sharpened": sharpened.to_json()}
     model.save(run.model)
+
+
+def _sharpen(
+    model: SoftCAM | BlackBox, settings: TrainConfig, val: Table, *, show_progress: bool
+) -> Sharpened | None:
+    """Raise the concentration on validation, where the settings ask for it."""
+    if settings.sharpen is None or not isinstance(model, SoftCAM):
+        return None
+    images = batches(
+        val, preprocessing_of(model), title="sharpening maps", show_progress=show_progress
+    )
+    found = sharpen(
+        model,
+        (batch.pixels for batch in images),
+        val.labels(),
+        val.spec.task,
+        settings.sharpen,
+    )
+    _LOG.info(
+        "%s: concentration raised from %g to %g after training",
+        settings.out,
+        found.sharpness[0],
+        found.chosen,
+    )
+    return found
 
 
 def _describe(

@@ -91,9 +91,15 @@ def test_without_a_folder_nothing_is_kept(subject, images):
 
 
 def test_memory_growth_sees_a_large_array():
+    grown = [growth_of_a_large_array() for _ in range(3)]
+    # The kernel may take cold pages away meanwhile, which hides growth: not three times.
+    assert math.isnan(grown[0]) or 50 < max(grown) < 400
+
+
+def growth_of_a_large_array():
     with PeakMemory(torch.device("cpu")) as memory:
         np.ones((64, 2**20), dtype=np.uint8)
-    assert math.isnan(memory.grown_mib) or 50 < memory.grown_mib < 400
+    return memory.grown_mib
 
 
 def test_garbage_of_earlier_work_does_not_hide_growth():
@@ -102,9 +108,11 @@ def test_garbage_of_earlier_work_does_not_hide_growth():
             self.itself = self
             self.array = np.ones((200, 2**20), dtype=np.uint8)
 
-    gc.collect()
-    Left()  # unreachable, but in a cycle: only the collector frees it
-    with PeakMemory(torch.device("cpu")) as memory:
-        gc.collect()
-        np.ones((64, 2**20), dtype=np.uint8)
-    assert math.isnan(memory.grown_mib) or 50 < memory.grown_mib < 400
+    grown = []
+    for _ in range(3):
+        Left()  # unreachable, but in a cycle: only the collector frees it
+        with PeakMemory(torch.device("cpu")) as memory:
+            gc.collect()
+            np.ones((64, 2**20), dtype=np.uint8)
+        grown.append(memory.grown_mib)
+    assert math.isnan(grown[0]) or 50 < max(grown) < 400

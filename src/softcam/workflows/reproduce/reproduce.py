@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softcam.errors import InputError, WorkError
-from softcam.files import write_atomically
+from softcam.files import locked, write_atomically
 from softcam.report.reproduction.content import Explained, Part, Reproduction
 from softcam.report.reproduction.write import RESULT, write_reproduction
 from softcam.report.sweep.content import SweepResult
@@ -29,7 +29,7 @@ from softcam.workflows.reproduce.tables import (
     read_published,
     write_once,
 )
-from softcam.workflows.sweep.check import check_sweep, locked
+from softcam.workflows.sweep.check import check_sweep
 from softcam.workflows.sweep.plan import recipes, run_folder
 from softcam.workflows.sweep.settings import SWEEP_FILE
 from softcam.workflows.sweep.sweep import sweep

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from softcam.data.records import Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
 from softcam.evidence.info import Task
+from softcam.files import lock_name
 from softcam.training.precision import choose_device
 from softcam.workflows.models import new_model
 from softcam.workflows.sweep.plan import Recipe
@@ -21,8 +20,6 @@ from softcam.workflows.sweep.settings import SWEEP_FILE, SweepConfig
 
 RESULT = "sweep.json"
 """Written last: a folder without it is an unfinished sweep."""
-
-_LOCK = "{command}.lock"
 
 
 def check_sweep(settings: SweepConfig, recipes: Sequence[Recipe]) -> Table:
@@ -95,41 +92,5 @@ def check_out(out: Path, *, resume: bool) -> None:
             f"{out}: holds {state} sweep; go on with or add to it by `softcam sweep --resume --out "
             f"{out}`, or choose another --out."
         )
-    if out.is_dir() and any(path.name != _LOCK.format(command="sweep") for path in out.iterdir()):
+    if out.is_dir() and any(path.name != lock_name("sweep") for path in out.iterdir()):
         raise InputError(f"{out}: is not empty and no sweep; choose another --out.")
-
-
-@contextlib.contextmanager
-def locked(out: Path, command: str = "sweep") -> Iterator[None]:
-    """Keep a second sweep out of the folder; the lock ends with the process, however it ends.
-
-    Args:
-        out: The folder.
-        command: The command that works in it.
-
-    Raises:
-        InputError: If the folder cannot be written, or a sweep is at work there.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / _LOCK.format(command=command), os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(
-            f"{out}: cannot write here ({error.strerror}); choose another --out."
-        ) from error
-    try:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            yield
-            return
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{out}: another softcam {command} is at work in this folder; wait for it or "
-                "stop it."
-            ) from error
-        yield
-    finally:
-        os.close(handle)

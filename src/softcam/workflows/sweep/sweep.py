@@ -10,14 +10,14 @@ from typing import Any
 
 from softcam.data.records import Table
 from softcam.errors import InputError
-from softcam.files import write_atomically
+from softcam.files import locked, write_atomically
 from softcam.report.sweep.content import Row, SweepResult
 from softcam.report.sweep.write import write_sweep
 from softcam.training.config import TrainConfig
 from softcam.training.precision import choose_device
 from softcam.training.run import Run
 from softcam.workflows.settings import changes_no_number
-from softcam.workflows.sweep.check import RESULT, check_out, check_sweep, locked
+from softcam.workflows.sweep.check import RESULT, check_out, check_sweep
 from softcam.workflows.sweep.choose import SCORES, Candidate, Choice, choose
 from softcam.workflows.sweep.figures import Runs, auc_with_error, aucs, figures_of
 from softcam.workflows.sweep.jobs import do_all, threads_each
