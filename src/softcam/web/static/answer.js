@@ -22,7 +22,7 @@ export function showAnswer(panes, settings) {
   for (const [index] of panes.entries()) {
     const which = panes.length > 1 ? ` ${"AB"[index]}` : "";
     head.push(make("th", { scope: "col", class: "number" }, `Prob.${which}`));
-    head.push(make("th", { scope: "col", class: "number" }, "from"));
+    head.push(make("th", { scope: "col", class: "number" }, "call ≥"));
     if (panes.length === 1) head.push(make("th", { scope: "col" }, make("span", { class: "quiet" }, "as a bar")));
     else head.push(make("th", { scope: "col" }, "called"));
   }
@@ -42,7 +42,7 @@ function row(item, index, panes, settings) {
   for (const pane of panes) {
     const told = pane.told?.classes.find((other) => other.name === item.name);
     cells.push(make("td", { class: "number" }, told ? probability(told.probability) : "–"));
-    cells.push(make("td", { class: "number" }, told?.threshold != null ? `≥ ${round(told.threshold)}` : "–"));
+    cells.push(make("td", { class: "number" }, told?.threshold != null ? round(told.threshold) : "–"));
     if (panes.length === 1 && told) cells.push(make("td", {}, meter(told)));
     else cells.push(make("td", {}, told?.called ? "yes" : ""));
   }

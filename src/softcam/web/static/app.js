@@ -238,6 +238,13 @@ function showControls(limit) {
   check("sign", settings.sign);
   byId("opacity", HTMLInputElement).value = String(Math.round(100 * settings.opacity));
   byId("opacity-value", HTMLElement).textContent = `${Math.round(100 * settings.opacity)} %`;
+  byId("range", HTMLInputElement).value = String(rangeToSlider(settings.range));
+  byId("range-value", HTMLElement).textContent = plainPercent(settings.range);
+  byId("range", HTMLInputElement).setAttribute(
+    "aria-valuetext",
+    `${plainPercent(settings.range)} of the strongest evidence`,
+  );
+  byId("findings-note", HTMLElement).textContent = findingsNote();
   const { threshold } = settings;
   const slider = byId("threshold", HTMLInputElement);
   slider.value = String(threshold === null ? 0 : Math.round((100 * threshold) / limit));
@@ -255,6 +262,24 @@ function showControls(limit) {
   byId("show-grey", HTMLInputElement).checked = settings.muted;
 }
 
+/** The scale's slider is logarithmic: from a thousandth to all of the strongest evidence. */
+const LEAST_RANGE = 1e-3;
+
+/** @param {number} range */
+function rangeToSlider(range) {
+  return Math.round(100 * (1 - Math.log(range) / Math.log(LEAST_RANGE)));
+}
+
+/** @param {number} part */
+function plainPercent(part) {
+  return `${Number((100 * part).toPrecision(2))} %`;
+}
+
+function findingsNote() {
+  const counts = findings.map(({ finding, outline }) => `${finding.replaceAll("_", " ")} (${outline.length})`);
+  return counts.length ? `Annotated: ${counts.join(", ")}.` : "";
+}
+
 /** @param {string} name @param {string} value */
 function check(name, value) {
   for (const input of document.querySelectorAll(`input[name="${name}"]`)) {
@@ -268,6 +293,12 @@ function stepThreshold(step) {
   const now = settings.threshold ?? 0;
   settings.set({ threshold: Math.min(limit, Math.max(0, now + step * limit)) });
   announce(`Threshold ${settings.threshold?.toFixed(2)}`);
+}
+
+/** @param {number} factor */
+function stepRange(factor) {
+  settings.set({ range: Math.min(1, Math.max(LEAST_RANGE, settings.range * factor)) });
+  announce(`Colour scale to ${plainPercent(settings.range)} of the strongest evidence`);
 }
 
 /** @param {number} index */
@@ -314,6 +345,7 @@ function connect() {
   radios("kinds", (value) => settings.set({ kind: value === "contrast" ? "contrast" : "own", threshold: null }));
   radios("signs", (value) => settings.set({ sign: value === "for" || value === "against" ? value : "both" }));
   slider("opacity", (value) => settings.set({ opacity: value / 100 }));
+  slider("range", (value) => settings.set({ range: LEAST_RANGE ** (1 - value / 100) }));
   slider("threshold", (value) => {
     settings.set({ threshold: (value / 100) * (first.evidence?.limit(settings.kind) ?? 1) });
   });
@@ -386,6 +418,7 @@ function shortcuts() {
     { keys: ["a"], text: "annotation on or off", run: () => settings.set({ findings: !settings.findings }) },
     { keys: ["g"], text: "muted image under evidence, or its own colours", run: () => settings.set({ muted: !settings.muted }) },
     { keys: ["[", "]"], text: "less, more opacity", run: (key) => opacity(key === "[" ? -0.1 : 0.1) },
+    { keys: ["k", "l"], text: "colour scale to weaker, stronger evidence", run: (key) => stepRange(key === "k" ? 0.5 : 2) },
     { keys: [",", "."], text: "lower, higher threshold", run: (key) => stepThreshold(key === "," ? -0.02 : 0.02) },
     { keys: ["+", "-"], text: "zoom in, out", run: (key) => (key === "+" ? view.zoomIn() : view.zoomOut()) },
     { keys: ["0"], text: "fit the image", run: () => view.fit() },

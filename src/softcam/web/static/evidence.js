@@ -163,27 +163,37 @@ export class Evidence {
  * Find the connected parts of a map that reach a threshold; cells that touch at a corner belong
  * together.
  * @param {EvidenceMap} map
- * @param {Sign} sign Evidence for the class, against it, or both, one after the other.
- * @param {number|null} threshold Null for half of the strongest cell of each sign.
+ * @param {Sign} sign Evidence for the class, against it, or both.
+ * @param {number|null} threshold Null for half of the strongest cell.
  * @returns {Region[]} By falling size of their contribution.
  */
 export function findRegions(map, sign, threshold) {
+  const limit = threshold ?? strongest(map, sign) / 2;
   const found = [
-    ...(sign === "against" ? [] : regionsOf(map, 1, threshold)),
-    ...(sign === "for" ? [] : regionsOf(map, -1, threshold)),
+    ...(sign === "against" ? [] : regionsOf(map, 1, limit)),
+    ...(sign === "for" ? [] : regionsOf(map, -1, limit)),
   ];
   return found.sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
 }
 
 /**
+ * Give the strongest evidence of a sign, at least 0.
+ * @param {EvidenceMap} map
+ * @param {Sign} sign
+ */
+function strongest(map, sign) {
+  const highest = Math.max(0, map.highest);
+  const lowest = Math.max(0, -map.lowest);
+  return { for: highest, against: lowest, both: Math.max(highest, lowest) }[sign];
+}
+
+/**
  * @param {EvidenceMap} map
  * @param {1|-1} sign
- * @param {number|null} threshold
+ * @param {number} limit
  */
-function regionsOf(map, sign, threshold) {
+function regionsOf(map, sign, limit) {
   const { values, grid } = map;
-  const strongest = sign === 1 ? map.highest : -map.lowest;
-  const limit = threshold ?? Math.max(0, strongest / 2);
   const open = values.map((value) => (sign * value >= limit && sign * value > 0 ? 1 : 0));
   /** @type {Region[]} */
   const regions = [];

@@ -3,7 +3,8 @@
 /** @typedef {import("./evidence.js").EvidenceMap} EvidenceMap */
 /** @typedef {import("./types.js").Sign} Sign */
 /** @typedef {(x: number, y: number) => {x: number, y: number}} Place Image to screen pixels. */
-/** @typedef {{opacity: number, sign: Sign, threshold: number|null, limit: number}} Look */
+/** @typedef {{opacity: number, sign: Sign, threshold: number|null, limit: number}} Look Limit is
+ *   the evidence at the ends of the colour scale. */
 
 /** The colours of `softcam explain`; told apart with every common colour vision. */
 export const FOR = "255, 92, 13";

@@ -65,7 +65,7 @@ export class Pane {
       opacity: settings.opacity,
       sign: settings.sign,
       threshold: settings.threshold,
-      limit: evidence?.limit(settings.kind) ?? 1,
+      limit: settings.range * (evidence?.limit(settings.kind) ?? 1),
     };
     this.regions = map ? findRegions(map, settings.sign, settings.threshold) : [];
     this.viewer.setMap(map, settings.overlay ? look : null);
@@ -77,8 +77,9 @@ export class Pane {
     }
     const name = told ? `Image with the evidence of ${told.model.name} for ${settings.className}` : "Image";
     this.canvas.setAttribute("aria-label", name);
-    this.low.textContent = `−${look.limit.toFixed(1)}`;
-    this.high.textContent = `+${look.limit.toFixed(1)}`;
+    const beyond = settings.range < 1 ? " and more" : "";
+    this.low.textContent = `−${plain(look.limit)}${beyond}`;
+    this.high.textContent = `+${plain(look.limit)}${beyond}`;
     this.text.textContent = this.legendText(map?.logit ?? null);
     paintLegend(this.legend, look);
     this.read();
@@ -97,6 +98,12 @@ export class Pane {
   get value() {
     const { cursor } = this.view;
     return cursor && this.map ? this.map.at(cursor.x, cursor.y) : null;
+  }
+
+  /** @param {number} x @param {number} y */
+  findingsAt(x, y) {
+    const found = this.viewer.findings.filter(({ outline }) => isInside(outline, x, y));
+    return found.map(({ finding }) => finding.replaceAll("_", " ")).join(", ");
   }
 
   read() {
@@ -118,13 +125,39 @@ export class Pane {
       parts.push(shown);
       if (cell && value !== null) {
         parts.push(named("cell", `${cell.column}, ${cell.row}`));
-        parts.push(named("adds", signed(value / map.values.length, 4)));
+        parts.push(named("adds", `${signed(value / map.values.length, 4)} to the logit`));
       }
     }
+    const marked = this.findingsAt(cursor.x + 0.5, cursor.y + 0.5);
+    if (marked) parts.push(named("annotated", marked));
     readout.replaceChildren(...parts);
     if (value === null) delete readout.dataset["value"];
     else readout.dataset["value"] = String(value);
   }
+}
+
+/**
+ * Whether a point lies in one of some polygons, but in no hole of it.
+ * @param {[number, number][][]} loops
+ * @param {number} x
+ * @param {number} y
+ */
+function isInside(loops, x, y) {
+  // The winding number: holes run the other way around, boxes that overlap run the same.
+  let winding = 0;
+  for (const loop of loops) {
+    loop.forEach(([x1, y1], index) => {
+      const [x0, y0] = loop.at(index - 1) ?? [0, 0];
+      if (y0 <= y === y1 <= y) return;
+      if (x0 + ((y - y0) / (y1 - y0)) * (x1 - x0) > x) winding += y1 > y0 ? 1 : -1;
+    });
+  }
+  return winding !== 0;
+}
+
+/** @param {number} value Three digits that count. */
+function plain(value) {
+  return String(Number(value.toPrecision(3)));
 }
 
 /** @param {string} name @param {string} text */

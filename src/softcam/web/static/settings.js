@@ -13,6 +13,8 @@ export class Settings extends EventTarget {
     /** @type {Sign} */
     this.sign = "both";
     this.opacity = 0.7;
+    /** Part of the strongest evidence at which the colour scale ends. */
+    this.range = 1;
     /** @type {number|null} In logit units; null for half of the strongest cell, for regions. */
     this.threshold = null;
     this.overlay = true;

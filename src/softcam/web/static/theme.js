@@ -23,7 +23,7 @@ function apply() {
   const button = document.getElementById("theme");
   if (!button) return;
   button.setAttribute("aria-label", `Theme: ${NAMES[theme]}`);
-  button.textContent = { system: "Auto", light: "Light", dark: "Dark" }[theme];
+  button.textContent = `Theme: ${{ system: "auto", light: "light", dark: "dark" }[theme]}`;
 }
 
 export function nextTheme() {

@@ -10,6 +10,7 @@ import { Overlay } from "./overlay.js";
 /** @typedef {{onWindow: (dx: number, dy: number) => void}} Hooks */
 
 const MOST_NUMBERS = 9;
+const MOST_NAMED = 100;
 const KEY_PAN = 60;
 const SHARP = 3;
 const ANNOTATION = "#19d447";
@@ -188,8 +189,12 @@ export class Viewer {
     context.textBaseline = "top";
     for (const { finding, outline } of this.findings) {
       const text = finding.replaceAll("_", " ");
-      for (const loop of outline.slice(0, 12)) {
-        const at = place(Math.min(...loop.map(([x]) => x)), Math.max(...loop.map(([, y]) => y)));
+      const needed = context.measureText(text).width;
+      for (const loop of outline.slice(0, MOST_NAMED)) {
+        const xs = loop.map(([x]) => x);
+        const at = place(Math.min(...xs), Math.max(...loop.map(([, y]) => y)));
+        // Where the name has no room, the value's line tells it under the pointer.
+        if (place(Math.max(...xs), 0).x - at.x < needed) continue;
         context.lineWidth = 3 * ratio;
         context.strokeStyle = "rgba(0, 0, 0, 0.75)";
         context.strokeText(text, at.x, at.y + 3 * ratio);
