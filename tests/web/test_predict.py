@@ -10,8 +10,10 @@ from PIL import Image
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.readers import read_image
 from softcam.explanation.explain import explain
+from softcam.web.models import serve_predictor
+from softcam.web.settings import Settings
 from tests.data import dicoms
-from tests.web.conftest import Blocks, client_of, form, png
+from tests.web.conftest import LIMITS, Blocks, client_of, form, png
 
 
 def maps_of(answer: dict) -> np.ndarray:
@@ -61,25 +63,33 @@ def test_own_and_contrast_maps_follow_from_the_raw_maps_as_documented(client, im
         )
 
 
-@pytest.mark.parametrize("resize", ["pad", "crop", "stretch"])
-@pytest.mark.parametrize("shape", [(60, 100), (101, 37), (20, 20)])
-def test_the_grid_puts_every_pixel_into_the_cell_that_explain_has(resize, shape):
-    from softcam.web.models import serve_predictor
+RULES = ("pad", "crop", "stretch")
 
-    blocks = Blocks()
-    blocks.info.preprocessing = {**blocks.info.preprocessing, "resize": resize}
+
+def blocks_with(resize: str) -> Blocks:
+    made = Blocks()
+    made.info.preprocessing = {**made.info.preprocessing, "resize": resize}
+    return made
+
+
+@pytest.fixture(scope="module")
+def rules():
+    with client_of(*(serve_predictor(rule, blocks_with(rule)) for rule in RULES)) as own:
+        yield own
+
+
+@pytest.mark.parametrize("resize", RULES)
+@pytest.mark.parametrize("shape", [(60, 100), (101, 37), (20, 20)])
+def test_the_grid_puts_every_pixel_into_the_cell_that_explain_has(rules, resize, shape):
     array = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
-    expected = explain(blocks, array)
-    with client_of(serve_predictor("a", blocks)) as own:
-        told = own.post("/v1/predict?maps=true", files=form(png(array))).json()
+    expected = explain(blocks_with(resize), array)
+    told = rules.post(f"/v1/predict?maps=true&model={resize}", files=form(png(array))).json()
     there = laid(told, maps_of(told)[1])
     np.testing.assert_allclose(np.nan_to_num(there), expected.map("bright", outside=0.0), atol=1e-6)
     assert np.isnan(there).any() == (resize == "crop" and shape != (20, 20))
 
 
 def test_a_one_logit_model_has_one_map_for_both_classes(image):
-    from softcam.web.models import serve_predictor
-
     class One(Blocks):
         def predict(self, batch):
             logits, evidence = super().predict(batch)
@@ -165,6 +175,14 @@ def test_a_frame_of_several_is_named_and_the_answer_says_how_many_there_are(clie
     np.testing.assert_allclose(maps_of(second), expected, atol=1e-6)
 
 
+def test_a_picture_that_would_be_too_large_is_refused_and_the_rest_is_not():
+    noise = np.random.default_rng(0).integers(0, 255, (100, 100), np.uint8)
+    with client_of(picture=5000) as own:
+        answer = own.post("/v1/predict?image=shown", files=form(png(noise)))
+        assert (answer.status_code, answer.json()["code"]) == (413, "picture_too_large")
+        assert own.post("/v1/predict", files=form(png(noise))).status_code == 200
+
+
 def test_regions_are_listed_as_asked_and_from_the_threshold_that_is_given(client, image):
     files = form(png(image))
 
@@ -219,8 +237,6 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(client, data, statu
 
 
 def test_several_models_are_chosen_by_name(image):
-    from softcam.web.models import serve_predictor
-
     models = [serve_predictor("first", Blocks(), "1"), serve_predictor("second", Blocks(), "2")]
     with client_of(*models) as own:
         assert [m["name"] for m in own.get("/v1/models").json()["models"]] == ["first", "second"]
@@ -231,9 +247,6 @@ def test_several_models_are_chosen_by_name(image):
 
 
 def test_images_of_the_folder_are_listed_and_run_by_id(tmp_path, image):
-    from softcam.web.settings import Settings
-    from tests.web.conftest import LIMITS
-
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "a.png").write_bytes(png(image))
     with client_of(settings=Settings(folder=tmp_path, limits=LIMITS)) as own:

@@ -76,6 +76,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
         redirect_slashes=False,
         routes=list(page_routes()),
     )
+    app.state.engine = engine
     if settings.token is not None:
         _describe_token(app)
     app.include_router(status_routes(engine, measured))

@@ -15,8 +15,10 @@ from softcam.web.limits import Limits
 def bounded_protocol(limits: Limits) -> type[H11Protocol]:
     """Give the protocol of the server's connections.
 
-    A connection on which no request is in work is closed when none came within the limit's seconds:
-    be it that the head of a request comes byte by byte, or that a body which was refused goes on.
+    A connection on which no request is in work is cut off when none came within the limit's
+    seconds: be it that the head of a request comes byte by byte, or that a body which was refused
+    goes on. One whose client does not take in its answer is cut off after the seconds that a
+    request has.
 
     Args:
         limits: Seconds, and the number of connections.
@@ -24,6 +26,7 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
 
     class BoundedProtocol(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
+        _idle_since = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -67,10 +70,10 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
             self.transport.close()
 
         def _watch(self) -> None:
-            working = self.cycle is not None and not self.cycle.response_complete
-            if working or self.transport.is_closing():
+            if self.cycle is not None and not self.cycle.response_complete:
                 self._unwatch()
             elif self._deadline is None:
+                self._idle_since = self.loop.time()
                 self._deadline = self.loop.call_later(limits.header_seconds, self._give_up)
 
         def _unwatch(self) -> None:
@@ -80,6 +83,10 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
 
         def _give_up(self) -> None:
             self._deadline = None
-            self.transport.close()
+            idle = self.loop.time() - self._idle_since
+            if self.transport.get_write_buffer_size() and idle < limits.request_seconds:
+                self._deadline = self.loop.call_later(limits.header_seconds, self._give_up)
+            else:
+                self.transport.abort()  # closing would wait until the client has read all
 
     return BoundedProtocol

@@ -32,6 +32,7 @@ from softcam.web import wire
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
+_LEAST = 64 << 20
 _MEMORY = "Decoding the image takes more memory than is allowed; shrink it."
 
 
@@ -66,6 +67,9 @@ def prepare(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         shown = pixels
     if message["image"] != "none":
         reply["encoding"], png = displayed(shown)
+        if len(png) > message["largest"]:
+            reason = f"The image as PNG has more than {message['largest']} bytes; ask without it."
+            return _refused(413, "picture_too_large", reason), []
         out.append(png)
     return reply, out
 
@@ -130,7 +134,7 @@ def bombard(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         while True:
             pass
     if what == "memory":
-        return {"length": len(bytearray(b"1") * (1 << 40))}, []
+        return {"length": len(bytes(1 << 40))}, []
     if what == "crash":
         signal.raise_signal(signal.SIGKILL)
     if what == "write":
@@ -167,7 +171,7 @@ def answer(message: dict[str, Any], blobs: list[bytes]) -> Reply:
         defect = f"{type(error).__name__} at {last.filename}:{last.lineno}"
         reason = "The image cannot be read; save it as PNG and try again."
         return _refused(422, "unreadable", reason, defect=defect), []
-    return {"ok": True, **reply}, out
+    return {"ok": True, **reply}, out  # or what a job itself refused
 
 
 def _refused(status: int, code: str, reason: str, **more: object) -> dict[str, Any]:
@@ -216,6 +220,7 @@ def main() -> None:
     with suppress(MissingExtraError):
         import softcam.data.dicom  # noqa: F401 - the time of an import is not the decoding's
     bound(int(sys.argv[2]))
+    bytes(_LEAST)  # so little room that nothing could be decoded ends the process at once
     wire.send(sock, {"ready": True, "torch": "torch" in sys.modules}, seconds=10)
     while True:
         try:

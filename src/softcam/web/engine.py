@@ -148,6 +148,7 @@ class Engine:
             "pixels": self.limits.pixels,
             "preprocessing": model.preprocessing.to_dict(),
             "image": wanted.image,
+            "largest": self.limits.picture,
         }
         begun = time.perf_counter()
         read, out = await self._decode(job, [data])

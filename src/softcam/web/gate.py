@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +19,12 @@ from softcam.web.refusals import Refusal
 from softcam.web.security import DATA_POLICY, HEADERS, Guard, is_public
 
 _LOG = logging.getLogger("softcam.web")
+LONGEST_HEAD = 16 << 10
+"""Bytes of a request's address and headers; the connection bounds what comes in pieces."""
+
+HELD = "softcam.held"
+"""What a request holds until its answer is sent, in its scope: an ExitStack."""
+
 _UNCOUNTED = ("/healthz", "/readyz")
 
 
@@ -48,6 +55,7 @@ class Gate:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         status = 0
+        held = scope[HELD] = ExitStack()
 
         async def guarded(message: Message) -> None:
             nonlocal status
@@ -83,10 +91,19 @@ class Gate:
                 reason = "The server failed at this; its log says where."
                 await Refusal(500, "failed", reason).response()(scope, receive, guarded)
         finally:
+            held.close()
             route = getattr(scope.get("route"), "path", "other")
             self._measured.answered(route, status, time.perf_counter() - begun)
 
     def _check(self, scope: Scope) -> None:
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["raw_path"] or b"") + len(scope["query_string"]) > LONGEST_HEAD:
+            raise Refusal(
+                431,
+                "head_too_large",
+                f"The address and the headers are longer than {LONGEST_HEAD} bytes; shorten them.",
+                headers={"Connection": "close"},
+            )
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         self._guard.check_host(hosts)

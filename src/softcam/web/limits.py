@@ -19,6 +19,7 @@ class Limits:
     Attributes:
         body: Bytes of a request's body.
         pixels: Pixels of an image; 16-bit colour counts twice.
+        picture: Bytes of a picture that an answer holds.
         rate: Requests a second that a client may go on with.
         burst: Requests that a client may send at once.
         queue: Requests that are read, decoded or run at a time.
@@ -39,6 +40,7 @@ class Limits:
 
     body: int = 64 << 20
     pixels: int = 50_000_000
+    picture: int = 128 << 20
     rate: float = 50.0
     burst: int = 100
     queue: int = 64

@@ -15,7 +15,6 @@ from softcam.errors import InputError
 from softcam.evidence.decision import probabilities
 from softcam.evidence.info import ModelInfo, Task
 from softcam.explanation.predictor import Predictor
-from softcam.training.run import find_model
 from softcam.workflows.predictors import open_predictor
 
 
@@ -135,8 +134,14 @@ def _plain(text: str) -> str:
 
 def _digest(run: Path) -> str:
     try:
-        file = run if run.is_file() else find_model(run)
+        file = run if run.is_file() else _model_in(run)
     except InputError:  # an exported folder of another kind
         return ""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _model_in(run: Path) -> Path:
+    from softcam.training.run import find_model  # brings torch, which an exported file does without
+
+    return find_model(run)

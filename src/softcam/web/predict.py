@@ -10,10 +10,12 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from softcam.web.answer import Picture, Regions, Wanted
 from softcam.web.engine import Engine
 from softcam.web.folder import Folder
+from softcam.web.gate import HELD
+from softcam.web.pieces import Pieces
 from softcam.web.problems import problems
 from softcam.web.refusals import Refusal
 from softcam.web.schemas import FolderOut, ImageEntry, PredictionOut
-from softcam.web.upload import Pending, read_file
+from softcam.web.upload import Held, Pending, read_file
 
 Format = Literal["json", "npz", "png"]
 
@@ -33,7 +35,10 @@ FORM: dict[str, Any] = {
                             "description": "A PNG, JPEG, TIFF or DICOM image.",
                         }
                     },
-                }
+                },
+                "encoding": {
+                    "file": {"contentType": "image/png, image/jpeg, image/tiff, application/dicom"}
+                },
             }
         },
     }
@@ -121,17 +126,21 @@ def predict_routes(engine: Engine, folder: Folder | None, pending: Pending) -> A
     """Give the routes."""
     router = APIRouter(tags=["predict"])
 
-    async def answer(data: bytes, asked: Asked) -> Response:
+    async def answer(data: bytes, asked: Asked, held: Held) -> Response:
         model = engine.model(asked.model)
         answered = await engine.answer(data, model, asked.wanted)
         if asked.format == "npz":
-            return Response(await engine.npz(answered), media_type=_NPZ)
+            return sent(await engine.npz(answered), _NPZ, held)
         if asked.format == "png":
             png = await engine.draw(data, answered, asked.wanted, asked.class_, asked.contrast)
-            return Response(png, media_type="image/png")
+            return sent(png, "image/png", held)
         out = await engine.describe(answered, asked.wanted)
         # Not by way of FastAPI, which would check once more what is typed already.
-        return Response(out.model_dump_json(), media_type="application/json")
+        return sent(out.model_dump_json().encode(), "application/json", held)
+
+    def sent(content: bytes, kind: str, held: Held) -> Response:
+        held.take(len(content))
+        return Pieces(content, media_type=kind)
 
     @router.post(
         "/v1/predict",
@@ -142,9 +151,9 @@ def predict_routes(engine: Engine, folder: Folder | None, pending: Pending) -> A
     )
     async def predict(request: Request, asked: Annotated[Asked, Depends()]) -> Response:
         engine.model(asked.model)
-        with pending.request() as held:
-            data = await read_file(request, engine.limits, held)
-            return await answer(data, asked)
+        held = request.scope[HELD].enter_context(pending.request())
+        data = await read_file(request, engine.limits, held)
+        return await answer(data, asked, held)
 
     def served() -> Folder:
         if folder is None:
@@ -178,12 +187,13 @@ def predict_routes(engine: Engine, folder: Folder | None, pending: Pending) -> A
         tags=["folder"],
     )
     async def predict_from_folder(
+        request: Request,
         id_: Annotated[str, Path(alias="id", max_length=64, description="An id of /v1/folder.")],
         asked: Annotated[Asked, Depends()],
     ) -> Response:
-        with pending.request() as held:
-            data = await asyncio.to_thread(served().read, id_)
-            held.take(len(data))
-            return await answer(data, asked)
+        held = request.scope[HELD].enter_context(pending.request())
+        data = await asyncio.to_thread(served().read, id_)
+        held.take(len(data))
+        return await answer(data, asked, held)
 
     return router

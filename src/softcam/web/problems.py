@@ -16,10 +16,11 @@ _SAID = {
     415: "The body is no form, or the file no image that can be read.",
     421: "The server is not called so.",
     422: "The file or a parameter cannot be used.",
+    431: "The address and the headers are too long.",
     429: "The client asks too often; Retry-After says when to go on.",
     503: "The server has too much to do, or is not ready; Retry-After says when to try again.",
 }
-_ALWAYS = (403, 421, 422, 429, 503)
+_ALWAYS = (403, 421, 422, 429, 431, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from softcam.errors import InputError, WorkError
 from softcam.web.app import create_app
 from softcam.web.connection import bounded_protocol
+from softcam.web.gate import LONGEST_HEAD
 from softcam.web.models import ServedModel
 from softcam.web.settings import Settings
 
-_LONGEST_HEAD = 16 << 10
 _STOP_SECONDS = 10
 
 
@@ -91,7 +91,8 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         settings: The same settings.
     """
     # Its log names paths, which clients choose; what we log, we log ourselves.
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    for name in ("uvicorn", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
         http=bounded_protocol(settings.limits),
@@ -104,7 +105,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         server_header=False,
         timeout_keep_alive=max(1, int(settings.limits.header_seconds)),
         timeout_graceful_shutdown=_STOP_SECONDS,
-        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     return Server(config)
 

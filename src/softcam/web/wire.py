@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 _HEAD = struct.Struct("<II")
 _MOST_TEXT, _MOST_BLOBS = 64 << 20, 8
 
@@ -56,12 +58,12 @@ def receive(sock: socket.socket, *, seconds: float | None) -> tuple[dict[str, An
     if length > _MOST_TEXT or count > _MOST_BLOBS:
         raise WireError("no message")
     message = json.loads(_exactly(sock, length, end))
-    return message, [bytes(_exactly(sock, size, end)) for size in message.pop("blobs")]
+    return message, [_exactly(sock, size, end) for size in message.pop("blobs")]
 
 
-def _exactly(sock: socket.socket, size: int, end: float | None) -> bytearray:
-    data = bytearray(size)
-    view, place = memoryview(data), 0
+def _exactly(sock: socket.socket, size: int, end: float | None) -> bytes:
+    data = np.empty(size, np.uint8)  # a bytearray that gets no memory may end the process
+    view, place = data.data, 0
     try:
         while place < size:
             sock.settimeout(None if end is None else max(0.001, end - time.monotonic()))
@@ -71,4 +73,4 @@ def _exactly(sock: socket.socket, size: int, end: float | None) -> bytearray:
             place += count
     except OSError as error:
         raise WireError(type(error).__name__) from error
-    return data
+    return data.tobytes()
