@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from softcam.web.models import ServedModel, serve_predictor
-from softcam.web.server import address_of, make_server, open_socket
+from softcam.web.models import ServedModel
 from softcam.web.settings import Settings
-from tests.web.conftest import Blocks
+from tests.web.live import serving
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -40,20 +38,8 @@ def browser() -> Iterator[Any]:
 @contextlib.contextmanager
 def served(*models: ServedModel, **settings: Any) -> Iterator[str]:
     """Serve on a free port; gives the address."""
-    given = models or (serve_predictor("blocks", Blocks(), "abc"),)
-    sock = open_socket("127.0.0.1", settings.pop("port", 0))
-    with contextlib.closing(sock):
-        server = make_server({model.name: model for model in given}, Settings(**settings))
-        ready = threading.Event()
-        server.on_started = ready.set
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-        thread.start()
-        try:
-            assert ready.wait(60), "the server did not start"
-            yield address_of(sock)
-        finally:
-            server.should_exit = True
-            thread.join(30)
+    with serving(Settings(**settings), *models) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 class Reader:
@@ -76,9 +62,14 @@ class Reader:
                 else self.elsewhere.append(request.url)
             ),
         )
+        page.on("dialog", lambda dialog: dialog.accept())
         self.address = address
-        page.goto(address)
-        page.wait_for_selector("body[data-ready]", state="attached")
+        self.start()
+
+    def start(self) -> None:
+        """Load the page anew."""
+        self.page.goto(self.address)
+        self.page.wait_for_selector("body[data-ready]", state="attached")
 
     def open(self, file: Path) -> None:
         """Pick a file."""
