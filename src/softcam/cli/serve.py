@@ -22,6 +22,14 @@ def serve(
     folder: Annotated[
         Path | None, typer.Option(help="Folder of images to choose from; it is only read.")
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Table whose annotations are outlined; else the folder's table.csv."),
+    ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(help="File that readers' cases are kept in; made if it is not there."),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(help="File with the token that requests must carry; or SOFTCAM_TOKEN."),
@@ -38,7 +46,7 @@ def serve(
 ) -> int:
     """Serve models over HTTP: an API, and a page to read cases on.
 
-    Example: softcam serve runs/fundus --folder data/fundus/images
+    Example: softcam serve runs/fundus --folder data/fundus/images --cases cases.db
     """
     try:
         from softcam.web.server import serve as run
@@ -66,6 +74,8 @@ def serve(
         port=port,
         token=read_token(token_file),
         folder=folder,
+        table=table,
+        cases=cases,
         allowed_hosts=tuple(allow_host or ()),
         limits=limits,
     )

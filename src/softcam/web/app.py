@@ -14,9 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from softcam.errors import SoftcamError
+from softcam.web.cases import cases_routes
+from softcam.web.cases_store import CaseStore
 from softcam.web.engine import Engine
 from softcam.web.folder import Folder
 from softcam.web.gate import Gate
+from softcam.web.marks import find_marks, marks_routes
 from softcam.web.metrics import Measured
 from softcam.web.models import ServedModel
 from softcam.web.page import page_routes
@@ -43,6 +46,8 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
     engine = Engine(models, settings.limits, measured)
     pending = Pending(settings.limits)
     folder = None if settings.folder is None else Folder(settings.folder, settings.limits.body)
+    marks = find_marks(settings.folder, settings.table)
+    store = None if settings.cases is None else CaseStore(settings.cases)
     measured.gauge("softcam_pending_requests", "In work.", lambda: pending.requests)
     measured.gauge("softcam_pending_bytes", "Bodies in memory.", lambda: pending.bytes)
 
@@ -57,6 +62,8 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
             yield
         finally:
             await asyncio.to_thread(engine.stop)
+            if store is not None:
+                await asyncio.to_thread(store.close)
 
     app = FastAPI(
         title="softcam",
@@ -74,6 +81,8 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
         _describe_token(app)
     app.include_router(status_routes(engine, measured))
     app.include_router(predict_routes(engine, folder, pending))
+    app.include_router(marks_routes(folder, marks))
+    app.include_router(cases_routes(store, pending, settings.limits))
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(Gate, guard=Guard(settings), limits=settings.limits, measured=measured)

@@ -20,7 +20,7 @@ from softcam.web.upload import Held, Pending, read_file
 Format = Literal["json", "npz", "png"]
 
 _NPZ = "application/x-npz"
-_FORM: dict[str, Any] = {
+FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -147,7 +147,7 @@ def predict_routes(engine: Engine, folder: Folder | None, pending: Pending) -> A
         summary="What a model says about an image, and where it sees it",
         response_class=Response,
         responses=_ANSWERS,
-        openapi_extra=_FORM,
+        openapi_extra=FORM,
     )
     async def predict(request: Request, asked: Annotated[Asked, Depends()]) -> Response:
         engine.model(asked.model)

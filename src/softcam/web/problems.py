@@ -9,8 +9,9 @@ from softcam.web.schemas import Problem
 _SAID = {
     401: "The request does not carry the server's token.",
     403: "Another site's page asked.",
-    404: "There is no such model, class or image.",
+    404: "There is no such model, class, image or case.",
     408: "The body came too slowly.",
+    409: "The case was changed meanwhile, or is about another image.",
     413: "The body, or the image, is too large.",
     415: "The body is no form, or the file no image that can be read.",
     421: "The server is not called so.",

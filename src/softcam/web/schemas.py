@@ -186,6 +186,19 @@ class FolderOut(_Out):
     total: int
 
 
+class FindingOut(_Out):
+    """A finding that is annotated in an image."""
+
+    finding: str
+    outline: list[list[tuple[float, float]]] = Field(description="Closed polygons, with holes.")
+
+
+class MarksOut(_Out):
+    """What is annotated in an image."""
+
+    findings: list[FindingOut]
+
+
 class StatusOut(_Out):
     """Whether the server lives, or is ready."""
 

@@ -26,6 +26,8 @@ class Settings:
         port: The port; 0 for any that is free.
         token: What requests must carry in `Authorization: Bearer`; None for no token.
         folder: Images that may be listed and opened by their id; None for none.
+        table: Table whose annotations are outlined; None for one that lies with the folder.
+        cases: File that readers' cases are kept in; None for none.
         allowed_hosts: Further names that it may be called by, beside its own address.
         limits: How much it takes.
 
@@ -37,6 +39,8 @@ class Settings:
     port: int = 8000
     token: str | None = field(default=None, repr=False)
     folder: Path | None = None
+    table: Path | None = None
+    cases: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
