@@ -26,6 +26,7 @@ from softcam.deploy.export.precision import (
     with_half_constants,
     with_half_weights,
 )
+from softcam.deploy.export.silent import load_openvino
 from softcam.deploy.export.write import (
     onnx_bytes,
     openvino_bytes,
@@ -61,11 +62,13 @@ class Artefact:
                 logits, evidence = self.program.module()(torch.from_numpy(batch))
             return logits.numpy(), evidence.numpy()
         if self.kind == "openvino":
-            import openvino
-
-            found = openvino.Core().compile_model(
-                self.program, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-            )({INPUT: batch})
+            found = (
+                load_openvino()
+                .Core()
+                .compile_model(self.program, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
+                    {INPUT: batch}
+                )
+            )
             return found[LOGITS], found[EVIDENCE]
         import onnxruntime
 

@@ -21,7 +21,8 @@ from softcam.deploy.export.exported import (
     refuse_changed,
 )
 from softcam.deploy.export.seal import digest_of, is_sealed, seal_holds
-from softcam.errors import MissingExtraError, ModelFileError
+from softcam.deploy.export.silent import load_openvino
+from softcam.errors import ModelFileError
 
 _LARGEST_XML = 64 * 2**20
 
@@ -54,7 +55,7 @@ class OpenVinoPredictor(ExportedPredictor):
         weights = read_bytes(path.with_suffix(".bin"))
         if not seal_holds(graph, weights):
             refuse_changed(path)
-        openvino = _openvino()
+        openvino = load_openvino()
         core = openvino.Core()
         try:
             model = core.read_model(graph, weights)
@@ -102,17 +103,6 @@ class OpenVinoPredictor(ExportedPredictor):
                     f"fit {self.description.in_chans} channels and {self.description.outputs} "
                     "classes; export the model again."
                 )
-
-
-def _openvino() -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise MissingExtraError(
-            "running an exported OpenVINO graph needs openvino, which is not installed; run: "
-            'pip install "softcam[export]"'
-        ) from error
-    return openvino
 
 
 def _refused(path: Path, openvino: Any, error: Exception) -> ModelFileError:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from softcam.deploy.export.description import DIGEST_KEY, KEY, Description
 from softcam.deploy.export.exported import LARGEST_FILE, first_line
 from softcam.deploy.export.seal import UNSEALED, seal
-from softcam.errors import InputError, MissingExtraError, WorkError
+from softcam.deploy.export.silent import load_openvino
+from softcam.errors import InputError, WorkError
 from softcam.files import write_atomically
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def openvino_model(model: onnx.ModelProto) -> Any:
         WorkError: If OpenVINO does not take it.
         MissingExtraError: If OpenVINO is not installed.
     """
-    require_openvino()
-    import openvino
-
+    openvino = load_openvino()
     try:
         return openvino.Core().read_model(model.SerializeToString())
     except Exception as error:  # RuntimeError and others
@@ -76,8 +75,7 @@ def openvino_bytes(model: Any, description: Description) -> tuple[bytes, bytes]:
     Returns:
         The contents of the `.xml` and the `.bin`.
     """
-    import openvino
-
+    openvino = load_openvino()
     model.set_rt_info(description.to_json(), KEY)
     model.set_rt_info(UNSEALED, DIGEST_KEY)
     with tempfile.TemporaryDirectory(prefix="softcam-") as folder:
@@ -103,21 +101,6 @@ def torch_bytes(program: ExportedProgram, description: Description) -> bytes:
     stream = io.BytesIO()
     torch.export.save(program, stream, extra_files={"softcam.json": description.to_json()})
     return stream.getvalue()
-
-
-def require_openvino() -> None:
-    """Look whether OpenVINO is there.
-
-    Raises:
-        MissingExtraError: If it is not.
-    """
-    try:
-        import openvino  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "OpenVINO files need openvino, which is not installed; run: "
-            'pip install "softcam[export]"'
-        ) from error
 
 
 @contextmanager

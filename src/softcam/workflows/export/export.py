@@ -18,8 +18,9 @@ from softcam.deploy.export.artefact import Artefact, make_artefact
 from softcam.deploy.export.description import LARGEST, Description, Format, Precision, Sizes
 from softcam.deploy.export.exported import SUFFIXES, ExportedPredictor, open_exported
 from softcam.deploy.export.graph import SMALLEST, prepared, require_exporter
+from softcam.deploy.export.silent import load_openvino
 from softcam.deploy.export.verify import TOLERANCES, compared, relative_error
-from softcam.deploy.export.write import move_files, require_openvino, staged, write_files
+from softcam.deploy.export.write import move_files, staged, write_files
 from softcam.errors import InputError, WorkError
 from softcam.evidence.file import library_versions
 from softcam.evidence.model import SoftCAM
@@ -100,7 +101,7 @@ def export(
     kind = _checked(target, format, precision, table, calibrate)
     require_exporter()
     if kind == "openvino":
-        require_openvino()
+        load_openvino()
     with staged(target) as place:  # refused before the long work if it cannot be written
         source, model = _model(run)
         whole = _table(model, table, images, dataset)
