@@ -41,8 +41,12 @@ def client(thing):
     async def late(request: Request) -> Response:
         raise TimeoutError("of its own")
 
-    app = Router(routes=[Route("/fail", fail), Route("/hold", hold), Route("/late", late)])
-    gate = Gate(app, Guard(Settings()), Limits(rate=1e6, burst=1000), Measured())
+    async def read(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    routes = [Route("/read", read, methods=["POST"])]
+    app = Router(routes=[Route("/fail", fail), Route("/hold", hold), Route("/late", late), *routes])
+    gate = Gate(app, Guard(Settings()), Limits(rate=1e6, burst=1000, body=1 << 20), Measured())
     return TestClient(gate, base_url="http://localhost")
 
 
@@ -72,3 +76,9 @@ def test_a_head_that_is_too_long_is_refused(client):
         client.get("/hold?" + "a" * LONGEST_HEAD),
     ):
         assert (answer.status_code, answer.json()["code"]) == (431, "head_too_large")
+
+
+def test_no_route_reads_more_than_any_may(client):
+    assert client.post("/read", content=bytes(1 << 20)).text == str(1 << 20)
+    answer = client.post("/read", content=bytes(5 << 20))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
