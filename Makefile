@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # pip reports an outdated pip on every call; nobody here needs to know.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow fuzz lint format bench zoo clean
+.PHONY: demo test test-slow fuzz fuzz-web lint format bench zoo clean
 
 demo: $(READY)
 	$(BIN)/softcam demo
@@ -20,6 +20,10 @@ test-slow: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.run --count 2000 --seed 0
+
+fuzz-web: $(READY)
+	$(BIN)/python -m tests.fuzz.requests --count 10000 --seed 0
+	$(BIN)/python -m pytest -m slow tests/web/test_openapi.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

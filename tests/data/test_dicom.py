@@ -254,6 +254,41 @@ def test_a_window_can_be_given_and_the_files_own_be_left_out() -> None:
     assert "'file', 'full'" in _refused(data, window="bone")
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_over_the_full_range_the_samples_stand_for_modality_units(photometric, kind) -> None:
+    values = _values(12, kind, (9, 9))
+    made = dicoms.dataset(
+        values,
+        photometric,
+        bits=12,
+        Modality="CT",
+        RescaleSlope="1.5",
+        RescaleIntercept="-1024",
+        WindowCenter=["40", "300"],
+        WindowWidth=["400", "1500"],
+    )
+    image = read_dicom(dicoms.save(made), window="full")
+    scale = image.scale
+    assert scale is not None
+    assert (scale.unit, scale.center, scale.width, scale.function) == ("HU", 40, 400, "LINEAR")
+    units = scale.black + image.pixels.array / 65535 * (scale.white - scale.black)
+    np.testing.assert_allclose(units, values * 1.5 - 1024, atol=0.06)
+    assert (scale.white < scale.black) == (photometric == "MONOCHROME1")
+    assert read_dicom(dicoms.save(made)).scale is None
+
+
+def test_a_lookup_table_is_no_window_and_colour_has_no_scale() -> None:
+    values = _values(12, np.uint16, (9, 9))
+    table = dicoms.lut(np.arange(0, 4096, 16), 0, 12)
+    made = dicoms.dataset(values, bits=12, VOILUTSequence=[table], WindowCenter=1, WindowWidth=9)
+    scale = read_dicom(dicoms.save(made), window="full").scale
+    assert scale is not None
+    assert (scale.black, scale.white, scale.unit, scale.center) == (0, 4095, "", None)
+    colour = dicoms.dataset(np.zeros((4, 4, 3), np.uint8), "RGB")
+    assert read_dicom(dicoms.save(colour), window="full").scale is None
+
+
 def test_a_window_of_width_0_means_none_and_padding_is_left_out() -> None:
     values = np.array([[-2000, -2000, 5], [1000, 400, -30]], np.int16)
     made = dicoms.dataset(values, WindowCenter=0, WindowWidth=0, PixelPaddingValue=-2000)

@@ -180,6 +180,20 @@ def test_a_cell_lands_on_the_right_file_pixels(
     np.testing.assert_array_equal(Geometry.of((20, 40), *steps).map_to_file(values), expected)
 
 
+@ALL
+@pytest.mark.parametrize("cells", [(3, 4), (1, 1), (90, 80)])
+def test_the_cells_of_pixels_are_those_that_a_map_is_laid_by(
+    geometry: Geometry, cells: tuple[int, int]
+) -> None:
+    columns, rows = geometry.cells_of_pixels(cells)
+    values = np.random.default_rng(0).random(cells).astype(np.float32)
+    seen = (rows >= 0)[:, None] & (columns >= 0)
+    laid = np.where(seen, values[rows][:, columns], -1.0)
+    np.testing.assert_array_equal(laid, geometry.map_to_file(values, outside=-1.0))
+    with pytest.raises(InputError, match="no cell"):
+        geometry.cells_of_pixels((0, 3))
+
+
 def test_what_a_crop_cut_off_does_not_come_back_through_later_padding() -> None:
     geometry = Geometry.of((10, 10), Crop(4, 4, 4, 4), Pad(3, 3, 3, 3))
     result = geometry.map_to_file(np.ones((5, 5)), outside=-1)

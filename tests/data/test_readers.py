@@ -11,10 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softcam.data.readers import Pixels, image_size, read_image, read_record
+from softcam.data.frames import FrameError
+from softcam.data.readers import (
+    Pixels,
+    TooManyPixelsError,
+    image_size,
+    read_bytes,
+    read_image,
+    read_record,
+)
 from softcam.data.records import Record
 from softcam.errors import InputError
-from tests.data import files
+from tests.data import dicoms, files
 from tests.data.files import GREY, GREY_ALPHA, PALETTE, RGB, RGBA
 
 # What the EXIF standard says of each orientation: the displayed side of row 0 and of column 0.
@@ -377,6 +385,20 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
             image_size(path)
     assert time.perf_counter() - start < 1
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_bytes_are_read_as_their_file_is_with_a_frame_and_a_limit() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (3, 8, 10), np.uint8)
+    data = dicoms.save(dicoms.dataset(frames, frames=3))
+    np.testing.assert_array_equal(read_bytes(data, frame=2).array, frames[1])
+    with pytest.raises(FrameError) as several:
+        read_bytes(data)
+    assert (several.value.count, several.value.asked) == (3, None)
+    with pytest.raises(FrameError) as beyond:
+        read_bytes(data, frame=4)
+    assert (beyond.value.count, beyond.value.asked) == (3, 4)
+    with pytest.raises(TooManyPixelsError, match="The image has 10 x 8 px"):
+        read_bytes(data, frame=1, max_pixels=79)
 
 
 def test_the_pixel_limit_can_be_lowered_and_counts_for_arrays_too(tmp_path: Path) -> None:

@@ -112,6 +112,26 @@ def test_a_black_box_and_an_exported_file_are_not_exported(trained, exported, so
     assert list(tmp_path.iterdir()) == []
 
 
+def test_commands_that_need_the_model_itself_refuse_an_exported_file(trained, exported, softcam):
+    result = softcam("evaluate", exported, trained[0])
+    assert result.code == 2
+    assert "is an exported file, and this needs the model itself" in " ".join(result.err.split())
+
+
+def test_a_full_disk_leaves_nothing(trained, softcam, tmp_path, monkeypatch):
+    import os
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = softcam("export", trained[1], "--out", tmp_path / "model.pt2")
+    assert result.code == 2
+    text = " ".join(result.err.split())
+    assert f"{tmp_path}/model.pt2: cannot write here (No space left on device)" in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_graph_that_is_another_model_is_not_written(trained, softcam, tmp_path, monkeypatch):
     from softcam.deploy.export import verify
 

@@ -23,6 +23,7 @@ from softcam.cli.export import export
 from softcam.cli.import_data import import_data
 from softcam.cli.predict import predict
 from softcam.cli.reproduce import SeveralWords, reproduce
+from softcam.cli.serve import serve
 from softcam.cli.sweep import SeveralValues, sweep
 from softcam.cli.train import train
 
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, check, train, predict, explain, evaluate, compare, benchmark),
-    *(export, doctor),
+    *(export, serve, doctor),
 ):
     app.command()(command)
 app.command("import")(import_data)

@@ -29,7 +29,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import _at_pixel_data, _read_file_meta_info, read_dataset
 from pydicom.tag import BaseTag
 
-from softcam.data.dicomdisplay import Window, display
+from softcam.data.dicomdisplay import GreyScale, Window, display, grey_scale
 from softcam.data.dicomframe import PixelValue, read_frame
 from softcam.data.dicomheader import DicomHeader, read_header, read_size
 from softcam.data.frames import choose_frame, split_frame
@@ -51,11 +51,13 @@ class DicomImage:
         pixels: The frame as displayed; file pixels are its stored pixels.
         header: What the file says about it.
         frame: Which frame, counted from 1 as in Referenced Frame Number.
+        scale: What its samples stand for; None for colour, and where the window is not "full".
     """
 
     pixels: Pixels
     header: DicomHeader
     frame: int
+    scale: GreyScale | None = None
 
 
 def read_dicom(
@@ -175,7 +177,8 @@ def _read(
         array = display(name, values, dataset, index, window)
         header = read_header(name, dataset, index)
         pixels = Pixels(array, header.pixel_aspect_ratio, header.plane)
-        return DicomImage(pixels, header, index + 1)
+        scale = grey_scale(name, dataset, index) if window == "full" else None
+        return DicomImage(pixels, header, index + 1, scale)
 
 
 def _costly(dataset: Dataset) -> str:

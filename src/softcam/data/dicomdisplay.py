@@ -6,6 +6,7 @@ small for a mammogram as for a thumbnail.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,28 @@ Window = tuple[float, float] | Literal["file", "full"]
 """Center and width in modality units (Hounsfield units for CT), or how to find a window."""
 
 _STRIPE = 1 << 20
+
+
+@dataclass(frozen=True)
+class GreyScale:
+    """What the samples of a frame that is shown over its full range stand for.
+
+    Attributes:
+        black: Modality units (Hounsfield units for CT) of black.
+        white: Modality units of white; below black where the image is shown inverted.
+        unit: "HU", or what else the file calls its units; may be empty.
+        center: The file's first window's center, in modality units; None if it has none, or a VOI
+            LUT, which is no window.
+        width: Its width.
+        function: LINEAR, LINEAR_EXACT or SIGMOID, see PS3.3 C.11.2.1.
+    """
+
+    black: float
+    white: float
+    unit: str
+    center: float | None
+    width: float | None
+    function: str | None
 
 
 def display(
@@ -52,6 +75,52 @@ def display(
     return _look_up(table, values, low)
 
 
+def grey_scale(name: str, dataset: Dataset, index: int) -> GreyScale | None:
+    """Tell what a frame's samples stand for where it is displayed with the window "full".
+
+    Args:
+        name: What error messages call the file.
+        dataset: The object's header.
+        index: The frame, counted from 0.
+
+    Returns:
+        The scale; None for colour.
+
+    Raises:
+        InputError: A lookup table or a window cannot be used.
+    """
+    if dataset.get("SamplesPerPixel", 1) != 1 or (
+        dataset.PhotometricInterpretation == "PALETTE COLOR"
+    ):
+        return None
+    modality = _modality_of(dataset, index)
+    ends = _modality(name, np.array(_full(dataset)), modality)
+    black, white = float(ends.min()), float(ends.max())
+    if _is_inverse(dataset):
+        black, white = white, black
+    voi = macro(dataset, index, "FrameVOILUTSequence") or dataset
+    view = None if voi.get("VOILUTSequence") else _window(name, voi, "file")
+    # A CT that does not say its rescale type has Hounsfield units (C.11.1.1.2).
+    hounsfield = "HU" if str(dataset.get("Modality", "")) == "CT" else ""
+    return GreyScale(
+        black,
+        white,
+        str(modality.get("RescaleType") or hounsfield)[:16],
+        None if view is None else float(view.WindowCenter),
+        None if view is None else float(view.WindowWidth),
+        None if view is None else str(view.VOILUTFunction),
+    )
+
+
+def _is_inverse(dataset: Dataset) -> bool:
+    """Whether low values are shown bright.
+
+    MONOCHROME1 objects carry INVERSE besides: that is one inversion, not two (C.8.11.3).
+    """
+    inverse = str(dataset.get("PresentationLUTShape", "")) == "INVERSE"
+    return inverse or bool(dataset.PhotometricInterpretation == "MONOCHROME1")
+
+
 def _grey(
     name: str,
     levels: npt.NDArray[Any],
@@ -77,9 +146,7 @@ def _grey(
     else:
         ends = _range(name, levels, values, dataset, modality, full=window == "full")
         table = _quantise(shown, *ends, white)
-    inverse = str(dataset.get("PresentationLUTShape", "")) == "INVERSE"
-    # MONOCHROME1 objects carry INVERSE besides: that is one inversion, not two (C.8.11.3).
-    if inverse or dataset.PhotometricInterpretation == "MONOCHROME1":
+    if _is_inverse(dataset):
         table = white - table
     return table
 

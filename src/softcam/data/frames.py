@@ -8,6 +8,21 @@ from pathlib import Path
 
 from softcam.errors import InputError
 
+
+class FrameError(InputError):
+    """A file holds several frames and none, or one that is not there, was named.
+
+    Attributes:
+        count: How many there are; None if it is only known that there are several.
+        asked: The frame that was asked for, counted from 1; None if none was named.
+    """
+
+    def __init__(self, message: str, count: int | None, asked: int | None) -> None:
+        super().__init__(message)
+        self.count = count
+        self.asked = asked
+
+
 _NUMBERED = re.compile(r"(.+)#([0-9]{1,9})", re.DOTALL)
 
 
@@ -44,16 +59,18 @@ def choose_frame(name: str, frame: int | None, count: int | None, what: str = "f
         The frame, counted from 0.
 
     Raises:
-        InputError: There are several and none was named, or there is no such frame.
+        FrameError: There are several and none was named, or there is no such frame.
     """
     if frame is None:
         if count == 1:
             return 0
         many = "several" if count is None else str(count)
-        raise InputError(
-            f"{name} holds {many} {what}s; name one, counted from 1, as in {Path(name).name}#1."
+        raise FrameError(
+            f"{name} holds {many} {what}s; name one, counted from 1, as in {Path(name).name}#1.",
+            count,
+            frame,
         )
     if frame < 1 or (count is not None and frame > count):
         there = f"it holds {count}" if count is not None else "they are counted from 1"
-        raise InputError(f"{name} has no {what} {frame}; {there}.")
+        raise FrameError(f"{name} has no {what} {frame}; {there}.", count, frame)
     return frame - 1

@@ -205,6 +205,30 @@ class Geometry:
         start = ends.min(axis=0)
         return np.concatenate([start, ends.max(axis=0) - start], axis=1)
 
+    def cells_of_pixels(
+        self, map_size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Tell which cell of an evidence map each file pixel shows, as `map_to_file` has it.
+
+        Args:
+            map_size: (h, w) of a map over the whole input.
+
+        Returns:
+            For each of the file's columns the map's column, shape (width,), and for each of its
+            rows the map's row, shape (height,); -1 where the model did not see the pixel.
+        """
+        self._cells_per_pixel(map_size)
+        found = []
+        for axis in (0, 1):  # x, then y; sizes are (height, width)
+            seen, cells = self._axes[axis], map_size[1 - axis]
+            to_map = seen.map.then(AxisMap(Fraction(cells, self.input_size[1 - axis]), Fraction(0)))
+            length = self.file_size[1 - axis]
+            ramp = sample_axis(np.arange(cells, dtype=np.float64), 0, length, to_map, "nearest")
+            centres = np.arange(length) + 0.5
+            unseen = (centres < float(seen.low)) | (centres >= float(seen.high))
+            found.append(np.where(unseen, -1, ramp).astype(np.int64))
+        return found[0], found[1]
+
     def _cells_per_pixel(self, map_size: tuple[int, int]) -> npt.NDArray[np.float64]:
         """Along x and y."""
         if len(map_size) != 2 or min(map_size) < 1:

@@ -37,6 +37,10 @@ ImageSource: TypeAlias = (
 )
 
 
+class TooManyPixelsError(InputError):
+    """An image has more pixels than are allowed; it was not decoded."""
+
+
 class Pixels:
     """An image as displayed.
 
@@ -174,7 +178,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         check_size("The image", source.size[::-1], max_pixels)
         return Pixels(pillow.decode("The image", source))
     if isinstance(source, bytes):
-        return _read_stream("The image", BytesIO(source), len(source), None, max_pixels)
+        return read_bytes(source, max_pixels=max_pixels)
     if not isinstance(source, (str, os.PathLike)):
         from softcam.data.dicom import read_dicom
 
@@ -182,6 +186,24 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     path, frame = split_frame(source)
     with open_file(path) as stream:
         return _read_stream(str(source), stream, path.stat().st_size, frame, max_pixels)
+
+
+def read_bytes(data: bytes, *, frame: int | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read an image from the bytes of a file.
+
+    Args:
+        data: The bytes.
+        frame: Frame, page or slice counted from 1; required where there are several.
+        max_pixels: As for `read_image`.
+
+    Returns:
+        Pixels in file pixels as displayed.
+
+    Raises:
+        InputError: As for `read_image`; errors call the file "The image".
+        MissingExtraError: The format's extra is not installed.
+    """
+    return _read_stream("The image", BytesIO(data), len(data), frame, max_pixels)
 
 
 def read_record(record: Record, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -341,7 +363,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def check_size(name: str, size: tuple[int, ...], max_pixels: int, *, costly: str = "") -> None:
-    """Raise an InputError if an image has more pixels than are allowed.
+    """Raise a TooManyPixelsError if an image has more pixels than are allowed.
 
     Args:
         name: What the message calls the image.
@@ -352,7 +374,7 @@ def check_size(name: str, size: tuple[int, ...], max_pixels: int, *, costly: str
     allowed = max_pixels // 2 if costly else max_pixels
     if len(size) == 2 and size[0] * size[1] > allowed:
         kind = f" in {costly}" if costly else ""
-        raise InputError(
+        raise TooManyPixelsError(
             f"{name} has {size[1]} x {size[0]} px{kind}, more than the {allowed} px allowed; "
             "shrink it, or raise max_pixels if you trust the file."
         )

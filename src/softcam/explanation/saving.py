@@ -67,7 +67,7 @@ def save(
             f"({error.strerror}); choose another folder."
         ) from error
     name = safe_name(stem) if stem is not None else _free_stem(explanation, target)
-    written = [write_atomically(target / f"{name}.npz", _arrays(explanation))]
+    written = [write_atomically(target / f"{name}.npz", arrays(explanation))]
     summary = explanation.plot(contrast=contrast)
     written.append(write_atomically(target / f"{name}_summary.png", _png(summary, dpi)))
     for class_, file_name in class_file_names(explanation.mapped_classes).items():
@@ -123,7 +123,8 @@ def _digest_in(path: Path) -> str | None:
     return str(image.get("sha256")) if isinstance(image, dict) else None
 
 
-def _arrays(explanation: Explanation) -> bytes:
+def arrays(explanation: Explanation) -> bytes:
+    """Give the raw maps and what places them as the bytes of an npz file; see `save`."""
     geometry = explanation.geometry
     buffer = io.BytesIO()
     np.savez_compressed(

@@ -58,8 +58,8 @@ def sharpen(
 
     Training needs the evidence of many positions, a reader the place of the finding. The sharpness
     is a number of the head and not of the weights: raised after training, the mean of a map stays
-    the logit. The largest of `FACTORS` is taken up to which no validation AUC lies more than the
-    margin below that of the trained sharpness. No annotation is looked at.
+    the logit. The largest of `FACTORS` is taken whose validation AUC lies no more than the margin
+    below that of the trained sharpness. No annotation is looked at.
 
     Args:
         model: The model; its head and its description are changed.
@@ -110,10 +110,11 @@ def _logits(
 
 
 def _largest(sharpness: Sequence[float], auc: Sequence[float], margin: float) -> float:
-    chosen = sharpness[0]
-    for value, reached in zip(sharpness[1:], auc[1:], strict=True):
-        # AUCs of few images are ratios of small counts, and the margin is often one exactly.
-        if not reached >= auc[0] - margin - 1e-9:
-            break
-        chosen = value
-    return chosen
+    # AUCs of few images are ratios of small counts, and the margin is often one exactly. The
+    # smaller ones need not stand too: of few images, an AUC goes up and down by chance.
+    stand = [
+        value
+        for value, reached in zip(sharpness, auc, strict=True)
+        if reached >= auc[0] - margin - 1e-9
+    ]
+    return max(stand, default=sharpness[0])

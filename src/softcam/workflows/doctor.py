@@ -29,9 +29,11 @@ _CORE = (
 _INSTALL = {
     "dicom": 'pip install "softcam[dicom]"',
     "nifti": 'pip install "softcam[nifti]"',
+    "export": 'pip install "softcam[export]"',
     "benchmark": 'pip install "softcam[benchmark]"',
     "scores": 'pip install "softcam[scores]"',
     "ray": 'pip install "softcam[ray]"',
+    "web": 'pip install "softcam[web]"',
     "mlflow": 'pip install "softcam[mlflow]"',
     "bench": "make bench",
     "dev": "make test",
@@ -39,9 +41,11 @@ _INSTALL = {
 _EXTRAS = {
     "dicom": ("pydicom", "openjpeg", "jpeg_ls", "gdcm", "highdicom"),
     "nifti": ("nibabel",),
+    "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
     "benchmark": ("pytorch_grad_cam",),
     "scores": ("pyarrow", "zarr"),
     "ray": ("ray", "pyarrow", "zarr", "pandas"),
+    "web": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
     "mlflow": ("mlflow",),
     "bench": ("torchcam",),
     "dev": ("pytest", "ruff", "mypy"),

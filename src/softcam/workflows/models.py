@@ -13,6 +13,7 @@ from softcam.conversion.create import create_black_box, create_model, normalisat
 from softcam.conversion.load import load, load_black_box
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.records import Table
+from softcam.deploy.export.exported import SUFFIXES
 from softcam.errors import InputError
 from softcam.evidence.file import read_model_file
 from softcam.evidence.model import SoftCAM
@@ -36,6 +37,11 @@ def load_run(run: RunLike) -> SoftCAM | BlackBox:
         InputError: If there is no usable model file.
     """
     path = run.model if isinstance(run, Run) else find_model(run)
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(
+            f"{path}: is an exported file, and this needs the model itself; give a run folder or "
+            "a model file."
+        )
     if read_model_file(path).info.kind == "black_box":
         return load_black_box(path)
     return load(path)

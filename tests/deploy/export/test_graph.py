@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from softcam.errors import InputError, WorkError
 from softcam.evidence.layer import EvidenceLayer, StageEvidence
 from softcam.evidence.model import SoftCAM
 from softcam.explanation.predictor import TorchPredictor
+from tests.deploy.export.sample import description
 
 
 class TwoStages(nn.Module):
@@ -91,3 +94,26 @@ def test_a_model_that_cannot_be_traced_is_refused_in_a_sentence():
     with pytest.raises(WorkError, match=r"torch.export cannot trace this model") as caught:
         traced(model, images(), any_size=False)
     assert "\n" not in str(caught.value)
+
+
+def test_a_torch_program_tells_no_images_and_no_folders_and_runs_again(tmp_path):
+    model = prepared(two_stages())
+    batch = images()
+    artefact = make_artefact(model, batch.numpy(), "torch", any_size=True)
+    (content,) = artefact.contents(description())
+    path = tmp_path / "model.pt2"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (told,) = (data for name, data in files.items() if name.endswith("extra/softcam.json"))
+    assert told.decode() == description().to_json()
+    everything = b"".join(files.values())
+    assert b"test_graph.py" not in everything
+    assert b"graph.py" not in everything
+    assert batch.numpy().tobytes()[:4096] not in everything
+    assert not [
+        name for name, data in files.items() if "sample_inputs" in name and len(data) > 4096
+    ]
+    again = torch.export.load(path)  # written a moment ago, by this test
+    found = again.module()(images(96, 64, count=3))
+    assert found[1].shape == (3, 2, 48, 32)

@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from softcam.deploy.export.exported import open_exported
 from softcam.deploy.export.onnx_predictor import OnnxPredictor
@@ -145,9 +148,14 @@ def _absurd(model):
             entry.value = entry.value.replace('"outputs":2', '"outputs":99999999')
 
 
+def _endless_weights(model):
+    model.graph.initializer[0].dims[0] = 2**40
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        (_endless_weights, "does not take this graph"),
         (_no_evidence, "the outputs logits, not images, logits and evidence"),
         (_other_input, "the inputs pixels"),
         (_two_inputs, "the inputs images, more"),
@@ -159,7 +167,7 @@ def _absurd(model):
     ],
 )
 def test_a_file_that_was_made_to_deceive_is_refused(file, change, reason):
-    assert reason in refusal(resealed(file, change))
+    assert re.search(reason, refusal(resealed(file, change)))
 
 
 def test_a_graph_whose_logits_are_not_the_means_of_its_maps_is_found_out(file):
@@ -171,6 +179,20 @@ def test_a_graph_whose_logits_are_not_the_means_of_its_maps_is_found_out(file):
     predictor = OnnxPredictor(resealed(file, lie))
     with pytest.raises(WorkError, match="are not the means of its maps"):
         predictor.predict(batch())
+
+
+def test_maps_larger_than_any_memory_are_an_error_and_no_crash(file):
+    def blow_up(model):
+        size = np.array([1, 2, 2**21, 2**21], dtype=np.int64)
+        model.graph.initializer.append(numpy_helper.from_array(size, "size"))
+        model.graph.node[1].output[0] = "small"
+        model.graph.node[2].input[0] = "small"
+        kept = helper.make_node("ReduceMean", ["small", "axes"], ["cell"], keepdims=1)
+        model.graph.node.extend([kept, helper.make_node("Expand", ["cell", "size"], ["evidence"])])
+
+    predictor = OnnxPredictor(resealed(file, blow_up))
+    with pytest.raises(WorkError, match="onnxruntime failed on a batch"):
+        predictor.predict(batch(1))
 
 
 def test_a_graph_that_gives_no_numbers_is_found_out(file):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,16 @@ def test_answers_stay_when_the_next_batch_is_run(file):
     predictor.predict(batch(seed=2))
     np.testing.assert_array_equal(logits, kept[0])
     np.testing.assert_array_equal(evidence, kept[1])
+
+
+def test_several_threads_get_their_own_answers(file):
+    predictor = OpenVinoPredictor(file)
+    batches = [batch(seed=seed) for seed in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(predictor.predict, batches))
+    for images, (logits, evidence) in zip(batches, found, strict=True):
+        np.testing.assert_allclose(logits, by_hand(images)[0], atol=1e-6)
+        np.testing.assert_allclose(evidence, by_hand(images)[1], atol=1e-6)
 
 
 def test_the_file_holds_all_that_a_model_file_holds(file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from softcam.deploy.export.description import (
@@ -73,10 +74,12 @@ class OpenVinoPredictor(ExportedPredictor):
         except Exception as error:
             raise _refused(path, openvino, error) from error
         self._request = self._compiled.create_infer_request()
+        self._lock = Lock()  # a request runs one batch at a time, and a server has several threads
 
     def _run(self, images: Floats) -> tuple[Floats, Floats]:
-        found = self._request.infer({INPUT: images}, share_inputs=True)
-        return found[LOGITS].copy(), found[EVIDENCE].copy()
+        with self._lock:
+            found = self._request.infer({INPUT: images}, share_inputs=True)
+            return found[LOGITS].copy(), found[EVIDENCE].copy()
 
     def _check_graph(self, model: Any) -> None:
         inputs = {name for item in model.inputs for name in item.get_names()}

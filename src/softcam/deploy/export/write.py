@@ -90,12 +90,16 @@ def openvino_bytes(model: Any, description: Description) -> tuple[bytes, bytes]:
 def torch_bytes(program: ExportedProgram, description: Description) -> bytes:
     """Give a torch.export program, with its description under `extra/softcam.json`.
 
-    Torch opens such files by unpickling; softcam writes them and opens none.
+    Torch opens such files by unpickling; softcam writes them and opens none. The images that it was
+    traced with, which may show a patient, and the places of the source code are left out.
     """
     import io
 
     import torch
 
+    program.example_inputs = None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
     stream = io.BytesIO()
     torch.export.save(program, stream, extra_files={"softcam.json": description.to_json()})
     return stream.getvalue()
@@ -137,7 +141,10 @@ def staged(out: Path) -> Iterator[Path]:
             "writable and has room."
         ) from error
     with holder as folder:
-        yield Path(folder, out.name)
+        try:
+            yield Path(folder, out.name)
+        except InputError as error:  # of the hidden file, whose name tells nobody anything
+            raise type(error)(str(error).replace(folder, str(out.parent))) from error
 
 
 def write_files(out: Path, *contents: bytes) -> list[Path]:

@@ -1,0 +1,485 @@
+// The page put together: opens images, asks the models, and wires controls to what is shown.
+
+import { getJson, onTokenNeeded, predictFile, predictMaps, Refused } from "./api.js";
+import { showAnswer, showRegions } from "./answer.js";
+import { CaseForm } from "./caseform.js";
+import { CaseTable } from "./casetable.js";
+import { announce, byId, download, make, signed } from "./dom.js";
+import { listenForKeys } from "./keys.js";
+import { Library } from "./library.js";
+import { Pane } from "./pane.js";
+import { Pixels } from "./pixels.js";
+import { makeReport } from "./report.js";
+import { Settings } from "./settings.js";
+import { nextTheme } from "./theme.js";
+import { View } from "./view.js";
+import { Windowing } from "./windowing.js";
+
+/** @typedef {import("./types.js").Source} Source */
+/** @typedef {import("./types.js").ModelOut} ModelOut */
+/** @typedef {import("./types.js").PredictionOut} PredictionOut */
+/** @typedef {import("./types.js").FindingOut} FindingOut */
+
+const settings = new Settings();
+const view = new View();
+const windowing = new Windowing(() => paint());
+const hooks = { onWindow: (/** @type {number} */ dx, /** @type {number} */ dy) => windowing.drag(dx, dy) };
+const first = new Pane("a", view, settings, hooks);
+const second = new Pane("b", view, settings, hooks);
+const form = new CaseForm();
+const library = new Library((source) => open(source, null));
+new CaseTable(
+  () => library.sources,
+  (source, frame, model) => {
+    if (modelNames().includes(model)) modelSelect.value = model;
+    void open(source, frame);
+  },
+);
+
+const modelSelect = byId("model", HTMLSelectElement);
+const compareSelect = byId("compare", HTMLSelectElement);
+const frameInput = byId("frame", HTMLInputElement);
+const problem = byId("problem", HTMLElement);
+
+/** @type {ModelOut[]} */
+let models = [];
+/** @type {Source|null} */
+let source = null;
+/** @type {Pixels|null} */
+let pixels = null;
+/** @type {FindingOut[]} */
+let findings = [];
+let hasCases = false;
+let opening = new AbortController();
+/** @type {OffscreenCanvas|null} */
+let picture = null;
+let painting = 0;
+
+function panes() {
+  return [first, second].filter((pane) => pane.told);
+}
+
+function modelNames() {
+  return models.map((model) => model.name);
+}
+
+/**
+ * Open an image: ask the chosen models, decode it, show it.
+ * @param {Source} wanted
+ * @param {number|null} frame
+ */
+async function open(wanted, frame) {
+  if (!form.mayLeave()) return;
+  opening.abort();
+  opening = new AbortController();
+  const { signal } = opening;
+  const busy = byId("busy", HTMLElement);
+  busy.hidden = false;
+  sayProblem("");
+  library.mark(wanted);
+  try {
+    const asked = { model: modelSelect.value, frame, image: true, signal };
+    const other = compareSelect.value;
+    const [told, beside, marks] = await Promise.all([
+      predictMaps(wanted, asked),
+      other ? predictMaps(wanted, { ...asked, model: other, image: false }) : null,
+      annotation(wanted, signal),
+    ]);
+    const decoded = await Pixels.decode(told.image);
+    if (signal.aborted) return;
+    findings = marks;
+    await show(wanted, told, beside, decoded);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof Refused && error.code === "frame_needed") {
+      setFrames(error.frames, 1);
+      await open(wanted, 1);
+      return;
+    }
+    sayProblem(error instanceof Error ? error.message : "The image cannot be opened.");
+  } finally {
+    if (!signal.aborted) busy.hidden = true;
+  }
+}
+
+/** @param {Source} wanted @param {AbortSignal} signal @returns {Promise<FindingOut[]>} */
+async function annotation(wanted, signal) {
+  if (wanted.kind !== "folder") return [];
+  try {
+    return (await getJson(`/v1/folder/${encodeURIComponent(wanted.id)}/annotation`, { signal })).findings;
+  } catch (error) {
+    if (error instanceof Refused) return [];
+    throw error;
+  }
+}
+
+/**
+ * @param {Source} wanted
+ * @param {PredictionOut} told
+ * @param {PredictionOut|null} beside
+ * @param {Pixels} decoded
+ */
+async function show(wanted, told, beside, decoded) {
+  const same = source === wanted;
+  source = wanted;
+  pixels = decoded;
+  picture = new OffscreenCanvas(told.image.width, told.image.height);
+  first.show(told);
+  second.show(beside);
+  for (const pane of [first, second]) {
+    pane.pixels = decoded;
+    pane.viewer.setPicture(null);
+  }
+  byId("empty", HTMLElement).hidden = true;
+  second.root.hidden = beside === null;
+  byId("case-name", HTMLElement).textContent = wanted.name;
+  document.title = "softcam: read cases";
+  if (told.image.frame === null) byId("frame-field", HTMLElement).hidden = true;
+  else frameInput.value = String(told.image.frame);
+  if (!told.classes.some((item) => item.name === settings.className)) settings.className = mainClass(told);
+  if (!first.evidence?.hasContrast) settings.kind = "own";
+  for (const input of document.querySelectorAll("input[name=kind]")) {
+    if (input instanceof HTMLInputElement && input.value === "contrast") input.disabled = !first.evidence?.hasContrast;
+  }
+  if (!same) settings.threshold = null;
+  // The panes measure themselves now that they are there.
+  for (const pane of panes()) pane.viewer.measure();
+  view.show(told.image.width, told.image.height, told.image.pixel_aspect);
+  windowing.show(decoded);
+  showFacts(told);
+  for (const id of ["report", "maps"]) byId(id, HTMLButtonElement).disabled = false;
+  settings.set({});
+  announce(`${wanted.name}: ${told.predicted.join(", ") || "no class"} called.`);
+  if (hasCases) {
+    try {
+      await form.show(told, wanted);
+    } catch (error) {
+      sayProblem(error instanceof Error ? error.message : "The case log cannot be read.");
+    }
+  }
+}
+
+/** The class to look at first: one that is called, and looked for if there is such. @param {PredictionOut} told */
+function mainClass(told) {
+  return told.model.positive ?? told.predicted[0] ?? told.classes[0]?.name ?? "";
+}
+
+/** @param {PredictionOut} told */
+function showFacts(told) {
+  const { image, model } = told;
+  /** @type {[string, string][]} */
+  const facts = [
+    ["Image", `${image.width} × ${image.height} px, ${image.bits} bits`],
+    ["File", `SHA-256 ${image.sha256.slice(0, 16)}…`],
+    ["Model", `${model.architecture ?? model.name}, input ${model.input_size[1]} × ${model.input_size[0]}`],
+    ["Map", `${told.grid.width} × ${told.grid.height} cells`],
+    ["Check", `logit − mean of its map ≤ ${told.completeness_error.toExponential(1)}`],
+  ];
+  byId("facts", HTMLElement).replaceChildren(
+    ...facts.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]),
+  );
+}
+
+/** @param {number|null} count @param {number} value */
+function setFrames(count, value) {
+  byId("frame-field", HTMLElement).hidden = false;
+  byId("frames", HTMLElement).textContent = count ? `of ${count}` : "";
+  frameInput.max = count ? String(count) : "";
+  frameInput.value = String(value);
+}
+
+/** @param {number} step */
+function stepFrame(step) {
+  if (!source || byId("frame-field", HTMLElement).hidden) return;
+  const most = Number(frameInput.max) || Infinity;
+  const wanted = Math.min(most, Math.max(1, Number(frameInput.value) + step));
+  frameInput.value = String(wanted);
+  void open(source, wanted);
+}
+
+/** @param {string} text */
+function sayProblem(text) {
+  problem.textContent = text;
+  problem.hidden = !text;
+}
+
+/** Paint the image through its window, once a frame at most. */
+function paint() {
+  if (painting) return;
+  painting = requestAnimationFrame(() => {
+    painting = 0;
+    if (!pixels || !picture) return;
+    pixels.paint(windowing.window, settings.muted && settings.overlay, picture);
+    for (const pane of panes()) pane.viewer.setPicture(picture);
+  });
+}
+
+let mutedBefore = true;
+
+function update() {
+  const limit = first.evidence?.limit(settings.kind) ?? 1;
+  showControls(limit);
+  for (const pane of panes()) {
+    pane.viewer.setFindings(settings.findings ? findings : []);
+    pane.update();
+  }
+  showAnswer(panes(), settings);
+  showRegions(first, (x, y) => view.centreOn(x, y));
+  const muted = settings.muted && settings.overlay;
+  if (muted !== mutedBefore) {
+    mutedBefore = muted;
+    paint();
+  }
+}
+
+/** @param {number} limit Evidence at the threshold slider's end. */
+function showControls(limit) {
+  check("kind", settings.kind);
+  check("sign", settings.sign);
+  byId("opacity", HTMLInputElement).value = String(Math.round(100 * settings.opacity));
+  byId("opacity-value", HTMLElement).textContent = `${Math.round(100 * settings.opacity)} %`;
+  byId("range", HTMLInputElement).value = String(rangeToSlider(settings.range));
+  byId("range-value", HTMLElement).textContent = plainPercent(settings.range);
+  byId("range", HTMLInputElement).setAttribute(
+    "aria-valuetext",
+    `${plainPercent(settings.range)} of the strongest evidence`,
+  );
+  byId("findings-note", HTMLElement).textContent = findingsNote();
+  const { threshold } = settings;
+  const slider = byId("threshold", HTMLInputElement);
+  slider.value = String(threshold === null ? 0 : Math.round((100 * threshold) / limit));
+  const text = threshold === null ? "auto" : `≥ ${threshold.toFixed(2)}`;
+  byId("threshold-value", HTMLElement).textContent = text;
+  slider.setAttribute(
+    "aria-valuetext",
+    threshold === null ? "automatic" : `${threshold.toFixed(2)} logit units or more`,
+  );
+  byId("threshold-auto", HTMLButtonElement).disabled = threshold === null;
+  byId("show-overlay", HTMLInputElement).checked = settings.overlay;
+  byId("show-regions", HTMLInputElement).checked = settings.regions;
+  byId("show-findings", HTMLInputElement).checked = settings.findings;
+  byId("show-findings", HTMLInputElement).disabled = findings.length === 0;
+  byId("show-grey", HTMLInputElement).checked = settings.muted;
+}
+
+/** The scale's slider is logarithmic: from a thousandth to all of the strongest evidence. */
+const LEAST_RANGE = 1e-3;
+
+/** @param {number} range */
+function rangeToSlider(range) {
+  return Math.round(100 * (1 - Math.log(range) / Math.log(LEAST_RANGE)));
+}
+
+/** @param {number} part */
+function plainPercent(part) {
+  return `${Number((100 * part).toPrecision(2))} %`;
+}
+
+function findingsNote() {
+  const counts = findings.map(({ finding, outline }) => `${finding.replaceAll("_", " ")} (${outline.length})`);
+  return counts.length ? `Annotated: ${counts.join(", ")}.` : "";
+}
+
+/** @param {string} name @param {string} value */
+function check(name, value) {
+  for (const input of document.querySelectorAll(`input[name="${name}"]`)) {
+    if (input instanceof HTMLInputElement) input.checked = input.value === value;
+  }
+}
+
+/** @param {number} step In hundredths of the scale. */
+function stepThreshold(step) {
+  const limit = first.evidence?.limit(settings.kind) ?? 1;
+  const now = settings.threshold ?? 0;
+  settings.set({ threshold: Math.min(limit, Math.max(0, now + step * limit)) });
+  announce(`Threshold ${settings.threshold?.toFixed(2)}`);
+}
+
+/** @param {number} factor */
+function stepRange(factor) {
+  settings.set({ range: Math.min(1, Math.max(LEAST_RANGE, settings.range * factor)) });
+  announce(`Colour scale to ${plainPercent(settings.range)} of the strongest evidence`);
+}
+
+/** @param {number} index */
+function chooseClass(index) {
+  const item = first.told?.classes[index];
+  if (!item) return;
+  settings.set({ className: item.name });
+  announce(`${item.name}: ${settings.kind} evidence, logit ${signed(first.map?.logit ?? 0)}`);
+}
+
+/** @template {string} T @param {readonly T[]} values @param {T} value @returns {T} */
+function after(values, value) {
+  return values[(values.indexOf(value) + 1) % values.length] ?? value;
+}
+
+function connect() {
+  settings.addEventListener("change", update);
+  let speaking = 0;
+  view.addEventListener("change", () => {
+    byId("zoom", HTMLElement).textContent = `${Math.round(100 * view.scale * (devicePixelRatio || 1))} %`;
+    clearTimeout(speaking);
+    if (view.pinned && view.cursor) {
+      speaking = setTimeout(() => announce(first.readout.textContent ?? ""), 300);
+    }
+  });
+  /** @type {[string, () => void][]} */
+  const buttons = [
+    ["zoom-in", () => view.zoomIn()],
+    ["zoom-out", () => view.zoomOut()],
+    ["fit", () => view.fit()],
+    ["actual", () => view.actual()],
+    ["previous", () => library.step(-1)],
+    ["next", () => library.step(1)],
+    ["threshold-auto", () => settings.set({ threshold: null })],
+    ["open-help", () => byId("help-dialog", HTMLDialogElement).showModal()],
+    ["report", () => void save("report.html", () => makeReport(panes(), /** @type {Source} */ (source), form.saved))],
+    ["maps", () => void save("maps.npz", () => predictFile(/** @type {Source} */ (source), mapsAsked()))],
+  ];
+  for (const [id, run] of buttons) byId(id, HTMLButtonElement).addEventListener("click", run);
+  for (const select of [modelSelect, compareSelect]) {
+    select.addEventListener("change", () => source && open(source, first.told?.image.frame ?? null));
+  }
+  frameInput.addEventListener("change", () => stepFrame(0));
+  radios("kinds", (value) => settings.set({ kind: value === "contrast" ? "contrast" : "own", threshold: null }));
+  radios("signs", (value) => settings.set({ sign: value === "for" || value === "against" ? value : "both" }));
+  slider("opacity", (value) => settings.set({ opacity: value / 100 }));
+  slider("range", (value) => settings.set({ range: LEAST_RANGE ** (1 - value / 100) }));
+  slider("threshold", (value) => {
+    settings.set({ threshold: (value / 100) * (first.evidence?.limit(settings.kind) ?? 1) });
+  });
+  tick("show-overlay", (overlay) => settings.set({ overlay }));
+  tick("show-regions", (regions) => settings.set({ regions }));
+  tick("show-findings", (shown) => settings.set({ findings: shown }));
+  tick("show-grey", (muted) => settings.set({ muted }));
+  listenForKeys(shortcuts());
+}
+
+function mapsAsked() {
+  const told = first.told;
+  return {
+    format: "npz",
+    model: told?.model.name ?? "",
+    ...(told?.image.frame && { frame: String(told.image.frame) }),
+  };
+}
+
+/** @param {string} name @param {() => Promise<Blob>} content */
+async function save(name, content) {
+  const state = byId("save-state", HTMLElement);
+  state.textContent = "Making it…";
+  try {
+    const digest = first.told?.image.sha256.slice(0, 8) ?? "";
+    download(await content(), `softcam-${digest}-${name}`);
+    state.textContent = "Done; it is among your downloads.";
+  } catch (error) {
+    state.textContent = error instanceof Error ? error.message : "That failed.";
+  }
+}
+
+/** @param {string} id @param {(value: string) => void} run */
+function radios(id, run) {
+  byId(id, HTMLElement).addEventListener("change", (event) => {
+    if (event.target instanceof HTMLInputElement) run(event.target.value);
+  });
+}
+
+/** @param {string} id @param {(value: number) => void} run */
+function slider(id, run) {
+  const input = byId(id, HTMLInputElement);
+  input.addEventListener("input", () => run(Number(input.value)));
+}
+
+/** @param {string} id @param {(value: boolean) => void} run */
+function tick(id, run) {
+  const input = byId(id, HTMLInputElement);
+  input.addEventListener("change", () => run(input.checked));
+}
+
+/** @returns {import("./keys.js").Shortcut[]} */
+function shortcuts() {
+  const digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+  /** @param {number} step */
+  const opacity = (step) => settings.set({ opacity: Math.min(1, Math.max(0, settings.opacity + step)) });
+  return [
+    { keys: ["n"], text: "next image", run: () => library.step(1) },
+    { keys: ["p"], text: "previous image", run: () => library.step(-1) },
+    { keys: ["PageDown", "PageUp"], text: "next, previous frame", run: (key) => stepFrame(key === "PageDown" ? 1 : -1) },
+    { keys: digits, text: "look at this class", run: (key) => chooseClass(Number(key) - 1) },
+    {
+      keys: ["c"],
+      text: "own evidence or contrast",
+      run: () => first.evidence?.hasContrast && settings.set({ kind: after(/** @type {const} */ (["own", "contrast"]), settings.kind), threshold: null }),
+    },
+    { keys: ["s"], text: "evidence for, against, both", run: () => settings.set({ sign: after(/** @type {const} */ (["both", "for", "against"]), settings.sign) }) },
+    { keys: ["o"], text: "overlay on or off", run: () => settings.set({ overlay: !settings.overlay }) },
+    { keys: ["r"], text: "regions on or off", run: () => settings.set({ regions: !settings.regions }) },
+    { keys: ["a"], text: "annotation on or off", run: () => settings.set({ findings: !settings.findings }) },
+    { keys: ["g"], text: "muted image under evidence, or its own colours", run: () => settings.set({ muted: !settings.muted }) },
+    { keys: ["[", "]"], text: "less, more opacity", run: (key) => opacity(key === "[" ? -0.1 : 0.1) },
+    { keys: ["k", "l"], text: "colour scale to weaker, stronger evidence", run: (key) => stepRange(key === "k" ? 0.5 : 2) },
+    { keys: [",", "."], text: "lower, higher threshold", run: (key) => stepThreshold(key === "," ? -0.02 : 0.02) },
+    { keys: ["+", "-"], text: "zoom in, out", run: (key) => (key === "+" ? view.zoomIn() : view.zoomOut()) },
+    { keys: ["0"], text: "fit the image", run: () => view.fit() },
+    { keys: ["z"], text: "one pixel on one of the screen", run: () => view.actual() },
+    { keys: ["y"], text: "accept", run: () => form.choose("accepted") },
+    { keys: ["x"], text: "correct", run: () => form.choose("corrected") },
+    { keys: ["m"], text: "write a comment", run: () => byId("comment", HTMLTextAreaElement).focus() },
+    { keys: ["t"], text: "light or dark", run: nextTheme },
+    { keys: ["?"], text: "this list", run: () => byId("help-dialog", HTMLDialogElement).showModal() },
+  ];
+}
+
+/** Ask for the token in a dialog, as often as it takes. @param {boolean} wrong @returns {Promise<string>} */
+function askToken(wrong) {
+  const dialog = byId("token-dialog", HTMLDialogElement);
+  const input = byId("token", HTMLInputElement);
+  if (wrong) byId("token-note", HTMLElement).textContent = "That is not the token. Whoever started the server has it.";
+  input.value = "";
+  if (!dialog.open) dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener(
+      "close",
+      () => {
+        const given = input.value.trim();
+        input.value = "";
+        resolve(given ? given : askToken(false));
+      },
+      { once: true },
+    );
+  });
+}
+
+async function start() {
+  onTokenNeeded(askToken);
+  connect();
+  try {
+    models = (await getJson("/v1/models")).models;
+    modelSelect.replaceChildren(...modelNames().map((name) => make("option", { value: name }, name)));
+    compareSelect.replaceChildren(
+      make("option", { value: "" }, "nothing"),
+      ...modelNames().map((name) => make("option", { value: name }, name)),
+    );
+    byId("compare-field", HTMLElement).hidden = models.length < 2;
+    await library.loadFolder();
+    hasCases = await casesAreKept();
+    byId("case-section", HTMLElement).hidden = !hasCases;
+    byId("open-cases", HTMLElement).hidden = !hasCases;
+    document.body.dataset["ready"] = "true";
+  } catch (error) {
+    sayProblem(error instanceof Error ? error.message : "The server cannot be used.");
+  }
+}
+
+async function casesAreKept() {
+  try {
+    await getJson("/v1/cases?limit=0");
+    return true;
+  } catch (error) {
+    if (error instanceof Refused && error.code === "no_cases") return false;
+    throw error;
+  }
+}
+
+void start();

@@ -1,0 +1,80 @@
+"""Requests made up from the OpenAPI document: every answer is one that the document has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis.checks import load_all_checks
+
+from softcam.web.app import create_app
+from softcam.web.models import serve_predictor
+from softcam.web.settings import Settings
+from tests.web.conftest import LIMITS, Blocks, client_of, png
+from tests.web.live import serving
+
+IMAGES = [png(np.zeros((4, 5), np.uint8)), png(np.full((9, 3, 3), 200, np.uint8))]
+for kind in ("image/png", "image/jpeg", "image/tiff", "application/dicom"):
+    schemathesis.openapi.media_type(kind, st.sampled_from(IMAGES))
+load_all_checks()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folder")
+    (folder / "a.png").write_bytes(IMAGES[0])
+    with serving(Settings(folder=folder, limits=LIMITS)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+made_up = schemathesis.openapi.from_dict(
+    create_app({"blocks": serve_predictor("blocks", Blocks())}, Settings()).openapi()
+)
+# Whether a file has a third frame, no schema can say.
+EXCLUDED = [schemathesis.checks.positive_data_acceptance]
+QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+
+@made_up.parametrize()
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=QUIET)
+def test_every_answer_is_one_of_the_documents(case, url):
+    case.call_and_validate(base_url=url, excluded_checks=EXCLUDED)
+
+
+@pytest.mark.slow
+@made_up.parametrize()
+@settings(max_examples=500, deadline=None, suppress_health_check=QUIET)
+def test_every_answer_of_many_is_one_of_the_documents(case, url):
+    case.call_and_validate(base_url=url, excluded_checks=EXCLUDED)
+
+
+def test_the_document_names_every_route_and_its_refusals(client):
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/models",
+        "/v1/predict",
+        "/v1/folder",
+        "/v1/folder/{id}/predict",
+    }
+    predict = document["paths"]["/v1/predict"]["post"]
+    assert {"200", "401", "408", "413", "415", "422", "429", "503"} <= set(predict["responses"])
+    assert set(predict["responses"]["200"]["content"]) == {
+        "application/json",
+        "application/x-npz",
+        "image/png",
+    }
+    assert "security" not in predict
+
+
+def test_a_server_with_a_token_says_so_in_its_document():
+    given = Settings(token="abcdefghijklmnopqrstuvwxyz", limits=LIMITS)
+    with client_of(settings=given) as own:
+        document = own.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["paths"]["/v1/predict"]["post"]["security"] == [{"token": []}]
+    assert "security" not in document["paths"]["/healthz"]["get"]
