@@ -26,7 +26,7 @@ def scored(evidence, *, label=None, name="a.png", **more):
 
 
 def table_of(items, names):
-    rows = columns.image_rows(items, 5, names)
+    rows = columns.image_rows(items, 5, names, names.classes)
     content = columns.parquet_bytes(rows, columns.image_schema(names), {"softcam.job": "x"})
     assert content == columns.parquet_bytes(rows, columns.image_schema(names), {"softcam.job": "x"})
     import io

@@ -253,6 +253,22 @@ def test_a_folder_of_images_needs_no_table_and_a_split_may_be_chosen(predictor, 
         score_table(predictor, table, tmp_path / "val", split="val")
 
 
+def test_labels_that_are_no_classes_of_the_model_are_kept_in_the_table_s_own_words(
+    predictor, tmp_path, caplog
+):
+    table = draw_table(tmp_path / "data", 3, label=lambda number: ("old", "new", "old")[number])
+    with caplog.at_level("INFO"):
+        score_table(predictor, table, tmp_path / "a")
+    assert [row["label"] for row in read_scores(tmp_path / "a").rows()] == ["old", "new", "old"]
+    assert "are no classes of the model" in caplog.text
+    table = draw_table(tmp_path / "numbers", 3)
+    (tmp_path / "turned.yaml").write_text("task: binary\nclasses: {1: bright, 0: plain}\n")
+    for name, dataset in (("b", None), ("c", tmp_path / "turned.yaml")):
+        score_table(predictor, table, tmp_path / name, dataset=dataset)
+        labels = [row["label"] for row in read_scores(tmp_path / name).rows()]
+        assert labels == ["plain", "bright", "plain"]
+
+
 def test_batches_change_neither_rows_nor_maps_of_this_model(table, settings, tmp_path):
     for size in (1, 3, 16):
         effort = Effort(batch_size=size, workers=size)

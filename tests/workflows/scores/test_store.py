@@ -19,7 +19,7 @@ FACTS = {"images": 2, "problems": 1, "listed": ["b is bad."], "regions": 3}
 def store(tmp_path):
     info = ModelInfo(task=Task.BINARY, classes=("no", "yes"))
     model, table = Source("model.safetensors", "m" * 64), Source("table.csv", "t" * 64)
-    job = Job(model, table, 4, ScoreSettings(block=2), info, (2, 1, 1))
+    job = Job(model, table, 4, ScoreSettings(block=2), info, (2, 1, 1), ("no", "yes"))
     store = ScoreStore(tmp_path / "out", job)
     store.start()
     return store

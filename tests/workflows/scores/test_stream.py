@@ -19,7 +19,7 @@ def work(tmp_path):
     settings = ScoreSettings(block=5)
     predictor = BlockMeans()
     info = ModelInfo(task=Task.BINARY, classes=("plain", "bright"))
-    job = Job(Source("m", "m"), Source("t", "t"), 22, settings, info, (2, 4, 4))
+    job = Job(Source("m", "m"), Source("t", "t"), 22, settings, info, (2, 4, 4), ("0", "1"))
 
     def run(blocks, write, told=lambda count: None, prepared=lambda: None):
         scorer = Scorer(predictor, settings)

@@ -88,19 +88,22 @@ def region_schema() -> Any:
     )
 
 
-def image_rows(scored: Sequence[Scored], start: int, names: Names) -> list[dict[str, Any]]:
+def image_rows(
+    scored: Sequence[Scored], start: int, names: Names, labels: Sequence[str]
+) -> list[dict[str, Any]]:
     """Make the rows of some images.
 
     Args:
         scored: The images.
         start: Position of the first in the table.
         names: The model's classes.
+        labels: The classes that the table's labels count from 0.
 
     Returns:
         One row an image, by column; what is unknown is left out.
     """
     good = [place for place, item in enumerate(scored) if item.logits is not None]
-    rows = [_said_by_table(item, start + i, names.classes) for i, item in enumerate(scored)]
+    rows = [_said_by_table(item, start + i, labels) for i, item in enumerate(scored)]
     if not good:
         return rows
     logits = np.stack([item.logits for item in scored if item.logits is not None])
@@ -122,7 +125,7 @@ def image_rows(scored: Sequence[Scored], start: int, names: Names) -> list[dict[
     return rows
 
 
-def _said_by_table(item: Scored, index: int, classes: Sequence[str]) -> dict[str, Any]:
+def _said_by_table(item: Scored, index: int, labels: Sequence[str]) -> dict[str, Any]:
     record = item.record
     row: dict[str, Any] = {
         "index": index,
@@ -131,7 +134,7 @@ def _said_by_table(item: Scored, index: int, classes: Sequence[str]) -> dict[str
         "path": str(record.image),
         "patient": record.patient,
         "split": record.split,
-        "label": label_text(record.label, classes),
+        "label": label_text(record.label, labels),
         _STATUS: item.status,
         "problem": item.problem,
     }

@@ -48,6 +48,7 @@ class Job:
         settings: What is made of every image.
         info: What the model file knows, without the provenance of its training.
         shape: (K, h, w) of an image's evidence.
+        labels: The classes that the table's labels count from 0.
     """
 
     model: Source
@@ -56,6 +57,7 @@ class Job:
     settings: ScoreSettings
     info: ModelInfo
     shape: tuple[int, int, int]
+    labels: tuple[str, ...] = ()
 
     @property
     def names(self) -> Names:
@@ -65,7 +67,7 @@ class Job:
     @cached_property
     def digest(self) -> str:
         """A SHA-256 over model, table and settings."""
-        parts = [self.model.sha256, self.table.sha256, self.settings.to_dict()]
+        parts = [self.model.sha256, self.table.sha256, self.labels, self.settings.to_dict()]
         return hashlib.sha256(canonical(parts).encode()).hexdigest()
 
     @property
@@ -92,6 +94,7 @@ class Job:
                 "name": self.table.name,
                 "sha256": self.table.sha256,
                 "images": self.images,
+                "labels": list(self.labels),
             },
             "settings": self.settings.to_dict(),
             "evidence": {"unit": "logit", "shape": list(self.shape)},
@@ -135,6 +138,7 @@ class Job:
             settings=ScoreSettings(**values["settings"]),
             info=ModelInfo.model_validate(model["info"]),
             shape=(outputs, height, width),
+            labels=tuple(str(name) for name in table["labels"]),
         )
 
     def refuse_other(self, folder: Path, wanted: Job) -> None:
@@ -157,6 +161,11 @@ class Job:
                     f"{folder}: holds the scores of another {what} ({own.name}, SHA-256 "
                     f"{own.sha256[:12]}), not of this {other.name} ({other.sha256[:12]}); {remedy}."
                 )
+        if self.labels != wanted.labels:
+            raise InputError(
+                f"{folder}: its scores were made with the labels {', '.join(self.labels)}, not "
+                f"{', '.join(wanted.labels)}; {remedy}."
+            )
         stored, given = self.settings.to_dict(), wanted.settings.to_dict()
         differing = [name for name in given if given[name] != stored[name]]
         if differing:

@@ -166,10 +166,28 @@ def _read(
     # Absolute, since results outlive the folder that the command was called in.
     table = Path(table).absolute()
     images = None if images is None else images.absolute()
-    read = read_table(table, images=images, spec=spec, require_labels=False, make_splits=False)
+    more: dict[str, Any] = {"images": images, "require_labels": False, "make_splits": False}
+    try:
+        read = read_table(table, spec=spec, **more)
+    except InputError:
+        own = None if dataset is not None else _read_as_it_stands(table, more)
+        if own is None:
+            raise
+        read = own
     for note in read.notes:
         _LOG.info("%s: %s", table, note)
     return read if split in (None, "all") else read.subset(str(split))
+
+
+def _read_as_it_stands(table: Path, more: dict[str, Any]) -> Table | None:
+    """Read a table whose labels are no classes of the model, such as folders by date."""
+    try:
+        read = read_table(table, **more)
+    except InputError:
+        return None
+    shown = ", ".join(read.spec.classes[:5])
+    _LOG.info("%s: its labels (%s) are no classes of the model", table, shown)
+    return read
 
 
 def _records_of(table: Table, job: Job, block: int) -> tuple[Record, ...]:
@@ -194,7 +212,7 @@ def _job_in(
     info = scorer.predictor.info
     begun = check_folder(folder)
     shape = Job.read(folder).shape if begun else scorer.shape()
-    job = Job(model, source, len(table), settings, info, shape)
+    job = Job(model, source, len(table), settings, info, shape, table.spec.classes)
     if begun:
         Job.read(folder).refuse_other(folder, job)
     return job, begun

@@ -144,7 +144,7 @@ def files_of_block(job: Job, block: int, scored: Sequence[Scored]) -> BlockFiles
     settings, names = job.settings, job.names
     start = job.rows_of(block).start
     said = {"softcam.job": job.digest}
-    rows = columns.image_rows(scored, start, names)
+    rows = columns.image_rows(scored, start, names, job.labels)
     files = {}
     regions: list[dict[str, Any]] = []
     if settings.maps:
