@@ -19,12 +19,12 @@ export function showAnswer(panes, settings) {
     ? panes.map((pane) => pane.told?.predicted.join(", ") || "no class").join("  |  ")
     : "–";
   const head = [make("th", { scope: "col" }, "Class")];
-  for (const [index] of panes.entries()) {
-    const which = panes.length > 1 ? ` ${"AB"[index]}` : "";
-    head.push(make("th", { scope: "col", class: "number" }, `Prob.${which}`));
+  if (panes.length === 1) {
+    head.push(make("th", { scope: "col", class: "number" }, "Prob."));
     head.push(make("th", { scope: "col", class: "number" }, "call ≥"));
-    if (panes.length === 1) head.push(make("th", { scope: "col" }, make("span", { class: "quiet" }, "as a bar")));
-    else head.push(make("th", { scope: "col" }, "called"));
+    head.push(make("th", { scope: "col" }, make("span", { class: "quiet" }, "as a bar")));
+  } else {
+    for (const letter of "AB") head.push(make("th", { scope: "col", class: "number" }, `Prob. ${letter}`));
   }
   byId("answer-columns", HTMLElement).replaceChildren(...head);
   byId("classes", HTMLElement).replaceChildren(
@@ -39,15 +39,25 @@ function row(item, index, panes, settings) {
   const radio = make("input", { type: "radio", name: "class", value: item.name, checked: chosen, id: `class-${index}` });
   radio.addEventListener("change", () => settings.set({ className: item.name }));
   const cells = [make("td", {}, make("label", {}, radio, item.name))];
-  for (const pane of panes) {
-    const told = pane.told?.classes.find((other) => other.name === item.name);
-    cells.push(make("td", { class: "number" }, told ? probability(told.probability) : "–"));
-    cells.push(make("td", { class: "number" }, told?.threshold != null ? round(told.threshold) : "–"));
-    if (panes.length === 1 && told) cells.push(make("td", {}, meter(told)));
-    else cells.push(make("td", {}, told?.called ? "yes" : ""));
+  if (panes.length === 1) {
+    cells.push(make("td", { class: "number" }, probability(item.probability)));
+    cells.push(make("td", { class: "number" }, item.threshold === null ? "–" : round(item.threshold)));
+    cells.push(make("td", {}, meter(item)));
+  } else {
+    cells.push(...panes.map((pane) => compared(pane, item.name)));
   }
   const classes = [chosen ? "chosen" : "", item.called ? "called-row" : ""].join(" ");
   return make("tr", { class: classes }, ...cells);
+}
+
+/** A model's probability, call and threshold in one cell. @param {Pane} pane @param {string} name */
+function compared(pane, name) {
+  const told = pane.told?.classes.find((other) => other.name === name);
+  if (!told) return make("td", { class: "number" }, "–");
+  const parts = [told.called ? "called" : "", told.threshold === null ? "" : `≥ ${round(told.threshold)}`];
+  const small = make("span", { class: "small-line" }, parts.filter(Boolean).join(", "));
+  const value = make(told.called ? "b" : "span", {}, probability(told.probability));
+  return make("td", { class: "number" }, value, small);
 }
 
 /** @param {ClassOut} told */
@@ -84,9 +94,10 @@ function round(value) {
 /**
  * List the regions of a pane.
  * @param {Pane} pane
+ * @param {boolean} several Whether there is another pane.
  * @param {(x: number, y: number) => void} onChoose
  */
-export function showRegions(pane, onChoose) {
+export function showRegions(pane, several, onChoose) {
   const { regions, map } = pane;
   const list = byId("regions", HTMLElement);
   list.replaceChildren(
@@ -119,7 +130,8 @@ export function showRegions(pane, onChoose) {
       return make("li", {}, button);
     }),
   );
-  byId("regions-note", HTMLElement).textContent = map ? regionsNote(pane) : "";
+  const whose = several ? `Of ${pane.told?.model.name} (A). ` : "";
+  byId("regions-note", HTMLElement).textContent = map ? whose + regionsNote(pane) : "";
 }
 
 /** @param {Pane} pane */

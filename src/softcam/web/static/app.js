@@ -8,7 +8,7 @@ import { announce, byId, download, make, signed } from "./dom.js";
 import { listenForKeys } from "./keys.js";
 import { Library } from "./library.js";
 import { Pane } from "./pane.js";
-import { Pixels } from "./pixels.js";
+import { Picture, Pixels } from "./pixels.js";
 import { makeReport } from "./report.js";
 import { Settings } from "./settings.js";
 import { nextTheme } from "./theme.js";
@@ -51,7 +51,7 @@ let pixels = null;
 let findings = [];
 let hasCases = false;
 let opening = new AbortController();
-/** @type {OffscreenCanvas|null} */
+/** @type {Picture|null} */
 let picture = null;
 let painting = 0;
 
@@ -123,7 +123,7 @@ async function show(wanted, told, beside, decoded) {
   const same = source === wanted;
   source = wanted;
   pixels = decoded;
-  picture = new OffscreenCanvas(told.image.width, told.image.height);
+  picture = new Picture(told.image.width, told.image.height);
   first.show(told);
   second.show(beside);
   for (const pane of [first, second]) {
@@ -209,7 +209,7 @@ function paint() {
   painting = requestAnimationFrame(() => {
     painting = 0;
     if (!pixels || !picture) return;
-    pixels.paint(windowing.window, settings.muted && settings.overlay, picture);
+    pixels.paint(windowing.window, settings.muted && settings.overlay, picture.canvas);
     for (const pane of panes()) pane.viewer.setPicture(picture);
   });
 }
@@ -221,10 +221,12 @@ function update() {
   showControls(limit);
   for (const pane of panes()) {
     pane.viewer.setFindings(settings.findings ? findings : []);
+    pane.letter = panes().length > 1 ? (pane === first ? "A" : "B") : "";
     pane.update();
   }
   showAnswer(panes(), settings);
-  showRegions(first, (x, y) => view.centreOn(x, y));
+  showRegions(first, panes().length > 1, (x, y) => view.centreOn(x, y));
+  byId("case-head", HTMLElement).textContent = panes().length > 1 ? "Your reading of A" : "Your reading";
   const muted = settings.muted && settings.overlay;
   if (muted !== mutedBefore) {
     mutedBefore = muted;
@@ -318,7 +320,8 @@ function connect() {
   settings.addEventListener("change", update);
   let speaking = 0;
   view.addEventListener("change", () => {
-    byId("zoom", HTMLElement).textContent = `${Math.round(100 * view.scale * (devicePixelRatio || 1))} %`;
+    const percent = Math.round(100 * view.scale * (devicePixelRatio || 1));
+    byId("zoom", HTMLElement).textContent = source ? `${percent} %` : "";
     clearTimeout(speaking);
     if (view.pinned && view.cursor) {
       speaking = setTimeout(() => announce(first.readout.textContent ?? ""), 300);

@@ -38,6 +38,8 @@ export class Pane {
     this.pixels = null;
     /** @type {Region[]} */
     this.regions = [];
+    /** What the answer's table calls it, where there are two. */
+    this.letter = "";
     view.addEventListener("change", () => this.read());
   }
 
@@ -73,13 +75,14 @@ export class Pane {
     this.title.replaceChildren();
     if (told) {
       const called = told.predicted.join(", ") || "no class";
-      this.title.append(make("b", {}, told.model.name), ` · called: ${called}`);
+      this.title.append(make("b", {}, `${this.letter} ${told.model.name}`.trim()), ` · called: ${called}`);
     }
     const name = told ? `Image with the evidence of ${told.model.name} for ${settings.className}` : "Image";
     this.canvas.setAttribute("aria-label", name);
-    const beyond = settings.range < 1 ? " and more" : "";
-    this.low.textContent = `−${plain(look.limit)}${beyond}`;
-    this.high.textContent = `+${plain(look.limit)}${beyond}`;
+    // What lies beyond a shortened scale has the colour of its end.
+    const [below, beyond] = settings.range < 1 ? ["≤ ", "≥ "] : ["", ""];
+    this.low.textContent = `${below}−${plain(look.limit)}`;
+    this.high.textContent = `${beyond}+${plain(look.limit)}`;
     this.text.textContent = this.legendText(map?.logit ?? null);
     paintLegend(this.legend, look);
     this.read();

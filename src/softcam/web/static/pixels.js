@@ -9,6 +9,36 @@ import { bytesOf } from "./evidence.js";
 const DARKEST = 0.14;
 const BRIGHTEST = 0.88;
 
+/** The painted image, and smaller copies of it, from which a small view is drawn faster. */
+export class Picture {
+  /** @param {number} width @param {number} height */
+  constructor(width, height) {
+    /** @type {OffscreenCanvas[]} Each half as large as the one before. */
+    this.levels = [new OffscreenCanvas(width, height)];
+  }
+
+  /** The canvas to paint on, after which the copies are made anew. */
+  get canvas() {
+    this.levels.length = 1;
+    return /** @type {OffscreenCanvas} */ (this.levels[0]);
+  }
+
+  /** Give what to draw from. @param {number} scale Screen pixels for a pixel of the image. */
+  at(scale) {
+    let last = /** @type {OffscreenCanvas} */ (this.levels[0]);
+    for (let level = 1; scale * 2 ** level <= 1 && Math.min(last.width, last.height) > 256; level++) {
+      const kept = this.levels[level];
+      const next = kept ?? new OffscreenCanvas(Math.ceil(last.width / 2), Math.ceil(last.height / 2));
+      if (!kept) {
+        next.getContext("2d")?.drawImage(last, 0, 0, next.width, next.height);
+        this.levels[level] = next;
+      }
+      last = next;
+    }
+    return last;
+  }
+}
+
 /** The decoded image. */
 export class Pixels {
   /**

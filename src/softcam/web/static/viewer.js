@@ -25,7 +25,7 @@ export class Viewer {
     this.canvas = canvas;
     this.view = view;
     this.hooks = hooks;
-    /** @type {OffscreenCanvas|null} */
+    /** @type {import("./pixels.js").Picture|null} */
     this.picture = null;
     /** @type {EvidenceMap|null} */
     this.map = null;
@@ -45,7 +45,7 @@ export class Viewer {
     this.listen();
   }
 
-  /** @param {OffscreenCanvas|null} picture */
+  /** @param {import("./pixels.js").Picture|null} picture */
   setPicture(picture) {
     this.picture = picture;
     this.redraw();
@@ -105,7 +105,8 @@ export class Viewer {
     const scale = this.view.scale * ratio;
     context.imageSmoothingEnabled = scale < SHARP;
     context.imageSmoothingQuality = "medium";
-    context.drawImage(this.picture, from.x, from.y, to.x - from.x, to.y - from.y);
+    const picture = this.picture.at(scale);
+    context.drawImage(picture, from.x, from.y, to.x - from.x, to.y - from.y);
     if (this.overlay) {
       this.overlay.draw(context, place);
       this.drawUnseen(context, place);
