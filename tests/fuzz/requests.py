@@ -448,7 +448,7 @@ def bombard(count: int, seed: int, *, jobs: int = 8) -> Run:
 
 def _settle(server: Served) -> None:
     """Wait until connections and replaced processes are done with."""
-    time.sleep(3)
+    time.sleep(1)
     least, end = server.files(), time.monotonic() + 10
     while time.monotonic() < end:
         time.sleep(0.5)

@@ -12,7 +12,7 @@ import pytest
 from tests.fuzz.requests import KINDS, Asked, bombard, make, send
 from tests.fuzz.whole import whole_images
 
-COUNT = 250
+COUNT = 150
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="memory and files are read from /proc"
 )

@@ -69,6 +69,15 @@ def test_a_run_that_cannot_be_served_is_named(softcam, trained, tmp_path):
     assert "text.safetensors" in refused(softcam("serve", tmp_path / "text.safetensors"))
 
 
+def test_a_missing_library_is_named_with_its_extra(softcam, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in [name for name in sys.modules if name.startswith("softcam.web.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = softcam("serve", trained[1])
+    assert result.code == 1
+    assert "needs uvicorn" in result.err and "pip install softcam[web]" in result.err
+
+
 def test_other_machines_are_not_served_without_a_token(softcam, trained, monkeypatch):
     monkeypatch.delenv("SOFTCAM_TOKEN", raising=False)
     assert "token" in refused(softcam("serve", trained[1], "--host", "0.0.0.0"))

@@ -25,6 +25,7 @@ LONGEST_HEAD = 16 << 10
 HELD = "softcam.held"
 """What a request holds until its answer is sent, in its scope: an ExitStack."""
 
+_SLACK = 1 << 20  # beyond what any route takes
 _UNCOUNTED = ("/healthz", "/readyz")
 
 
@@ -42,6 +43,7 @@ class Gate:
         self._app = app
         self._guard = guard
         self._seconds = limits.request_seconds
+        self._longest = limits.body + _SLACK
         self._rate = RateLimiter(limits.rate, limits.burst)
         self._measured = measured
 
@@ -57,6 +59,17 @@ class Gate:
         status = 0
         held = scope[HELD] = ExitStack()
 
+        taken = 0
+
+        async def bounded() -> Message:
+            # Routes bound their bodies by themselves; this is for one that forgets.
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._longest:
+                raise Refusal(413, "too_large", "The body is too large; send less.")
+            return message
+
         async def guarded(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -68,7 +81,7 @@ class Gate:
             try:
                 async with asyncio.timeout(self._seconds) as deadline:
                     self._check(scope)
-                    await self._app(scope, receive, guarded)
+                    await self._app(scope, bounded, guarded)
             except TimeoutError:
                 if not deadline.expired():
                     raise
