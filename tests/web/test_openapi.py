@@ -25,7 +25,8 @@ load_all_checks()
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("folder")
     (folder / "a.png").write_bytes(IMAGES[0])
-    with serving(Settings(folder=folder, limits=LIMITS)) as port:
+    cases = tmp_path_factory.mktemp("cases") / "cases.db"
+    with serving(Settings(folder=folder, cases=cases, limits=LIMITS)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -60,6 +61,11 @@ def test_the_document_names_every_route_and_its_refusals(client):
         "/v1/predict",
         "/v1/folder",
         "/v1/folder/{id}/predict",
+        "/v1/folder/{id}/annotation",
+        "/v1/cases",
+        "/v1/cases.csv",
+        "/v1/cases/{id}",
+        "/v1/cases/{id}/image",
     }
     predict = document["paths"]["/v1/predict"]["post"]
     assert {"200", "401", "408", "413", "415", "422", "429", "503"} <= set(predict["responses"])

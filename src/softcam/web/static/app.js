@@ -217,8 +217,7 @@ function paint() {
 let mutedBefore = true;
 
 function update() {
-  const limit = first.evidence?.limit(settings.kind) ?? 1;
-  showControls(limit);
+  showControls(scaleEnd());
   for (const pane of panes()) {
     pane.viewer.setFindings(settings.findings ? findings : []);
     pane.letter = panes().length > 1 ? (pane === first ? "A" : "B") : "";
@@ -232,6 +231,11 @@ function update() {
     mutedBefore = muted;
     paint();
   }
+}
+
+/** The evidence at the end of the colour scale, where the threshold's slider ends as well. */
+function scaleEnd() {
+  return settings.range * (first.evidence?.limit(settings.kind) ?? 1);
 }
 
 /** @param {number} limit Evidence at the threshold slider's end. */
@@ -249,7 +253,7 @@ function showControls(limit) {
   byId("findings-note", HTMLElement).textContent = findingsNote();
   const { threshold } = settings;
   const slider = byId("threshold", HTMLInputElement);
-  slider.value = String(threshold === null ? 0 : Math.round((100 * threshold) / limit));
+  slider.value = String(threshold === null ? 0 : Math.min(100, Math.round((100 * threshold) / limit)));
   const text = threshold === null ? "auto" : `≥ ${threshold.toFixed(2)}`;
   byId("threshold-value", HTMLElement).textContent = text;
   slider.setAttribute(
@@ -291,7 +295,7 @@ function check(name, value) {
 
 /** @param {number} step In hundredths of the scale. */
 function stepThreshold(step) {
-  const limit = first.evidence?.limit(settings.kind) ?? 1;
+  const limit = scaleEnd();
   const now = settings.threshold ?? 0;
   settings.set({ threshold: Math.min(limit, Math.max(0, now + step * limit)) });
   announce(`Threshold ${settings.threshold?.toFixed(2)}`);
@@ -350,7 +354,7 @@ function connect() {
   slider("opacity", (value) => settings.set({ opacity: value / 100 }));
   slider("range", (value) => settings.set({ range: LEAST_RANGE ** (1 - value / 100) }));
   slider("threshold", (value) => {
-    settings.set({ threshold: (value / 100) * (first.evidence?.limit(settings.kind) ?? 1) });
+    settings.set({ threshold: (value / 100) * scaleEnd() });
   });
   tick("show-overlay", (overlay) => settings.set({ overlay }));
   tick("show-regions", (regions) => settings.set({ regions }));

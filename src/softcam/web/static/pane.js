@@ -113,7 +113,7 @@ export class Pane {
     const { cursor } = this.view;
     const { map, pixels, readout, value } = this;
     if (!cursor || !pixels || !this.told) {
-      readout.replaceChildren(make("span", { class: "name" }, this.told ? "Point at the image to read a value." : ""));
+      readout.replaceChildren(make("span", { class: "name" }, this.told ? "Point at the image, or tap it, to read a value." : ""));
       delete readout.dataset["value"];
       return;
     }
