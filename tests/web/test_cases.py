@@ -142,3 +142,10 @@ def test_logs_hold_nothing_of_a_case(own, caplog):
 def test_without_a_file_there_are_no_cases(client):
     for answer in (client.get("/v1/cases"), client.post("/v1/cases", json=CASE)):
         assert (answer.status_code, answer.json()["code"]) == (404, "no_cases")
+
+
+def test_a_method_that_an_address_has_not_is_told_with_those_that_it_has(own):
+    answer = own.post("/v1/cases/abc")
+    assert (answer.status_code, answer.json()["code"]) == (405, "no_such_method")
+    assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert own.delete("/v1/predict").headers["allow"] == "POST"

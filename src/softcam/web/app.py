@@ -95,8 +95,18 @@ async def _http(request: Request, error: Exception) -> Response:
     said = {404: ("not_found", "There is nothing here."), 405: ("no_such_method", "")}
     code, reason = said.get(error.status_code, ("refused", "The request cannot be answered."))
     headers = dict(error.headers or {})
-    reason = reason or f"This address takes {headers.get('Allow', headers.get('allow', 'others'))}."
+    if error.status_code == 405:
+        headers = {"Allow": _methods(request) or headers.get("Allow", "GET")}
+        reason = f"This address takes {headers['Allow']}."
     return Refusal(error.status_code, code, reason, headers=headers).response()
+
+
+def _methods(request: Request) -> str:
+    """List what an address takes; Starlette names but the methods of the first of its routes."""
+    path = getattr(request.scope.get("route"), "path", "")
+    return ", ".join(
+        sorted(method.upper() for method in request.app.openapi()["paths"].get(path, {}))
+    )
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

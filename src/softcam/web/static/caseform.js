@@ -1,6 +1,6 @@
 // The reader's own word on a case: accept, correct or comment, and save.
 
-import { change, getJson, imageForm, Refused } from "./api.js";
+import { change, getJson, imageForm } from "./api.js";
 import { announce, byId, make } from "./dom.js";
 
 /** @typedef {import("./types.js").PredictionOut} PredictionOut */
@@ -113,7 +113,8 @@ export class CaseForm {
     this.label.value = saved?.label ?? (this.source?.kind === "folder" ? this.source.name.slice(0, 200) : "");
     if (saved?.reader) this.reader.value = saved.reader;
     this.keep.checked = saved?.has_image ?? false;
-    this.keep.disabled = saved?.has_image ?? false;
+    // An image of the folder is kept by the folder.
+    this.keep.disabled = (saved?.has_image ?? false) || this.source?.kind === "folder";
     this.another.hidden = saved === null;
     this.state.textContent = saved ? savedText(saved) : "";
     this.showCorrect();
@@ -135,28 +136,21 @@ export class CaseForm {
       reader: this.reader.value,
       label: this.label.value,
     };
-    const keep = this.keep.checked && !this.saved?.has_image;
+    const kept = this.keep.checked && !this.saved?.has_image && source.kind === "file" ? source.file : null;
     this.state.textContent = "Saving…";
     try {
       let saved = this.saved
         ? await getJson(`/v1/cases/${this.saved.id}`, { method: "PUT", json: { ...reading, revision: this.saved.revision } })
         : await getJson("/v1/cases", { method: "POST", json: { ...reading, ...about(told, source) } });
-      if (keep) {
-        saved = await getJson(`/v1/cases/${saved.id}/image`, {
-          method: "PUT",
-          ...(await this.content(source)),
-        });
+      // Should the image fail, saving again changes this case and makes no second one.
+      if (this.told === told) this.saved = saved;
+      if (kept) {
+        saved = await getJson(`/v1/cases/${saved.id}/image`, { method: "PUT", form: imageForm(kept) });
       }
       if (this.told === told) this.fill(saved);
     } catch (error) {
       this.state.textContent = `Not saved. ${error instanceof Error ? error.message : ""}`;
     }
-  }
-
-  /** @param {Source} source */
-  async content(source) {
-    if (source.kind === "file") return { form: imageForm(source.file) };
-    throw new Refused(0, "folder", "The reading is saved; the image stays in the folder that it is in.");
   }
 }
 
