@@ -70,8 +70,14 @@ def decodes(pool: DecoderPool) -> bool:
 def test_a_process_that_goes_wrong_is_replaced_and_the_next_file_is_decoded(
     pool, ended, what, status, code, reason
 ):
-    ended.clear()
-    refused = refusal_of(pool, what)
+    for _ in range(3):
+        ended.clear()
+        refused = refusal_of(pool, what)
+        # Python itself may end where it gets no memory: then it counts as a crash.
+        if what != "memory" or ended == ["memory"]:
+            break
+        assert (refused.status, ended) == (422, ["crash"])
+        assert decodes(pool)
     assert (refused.status, refused.code) == (status, code)
     assert refused.reason.endswith(".")
     assert ended == [reason]
