@@ -52,4 +52,5 @@ def main() -> None:
     # Of a DICOM file, users hear in one sentence whether it can be used, not its small faults.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
+    warnings.filterwarnings("ignore", module="highdicom")  # it quotes patients' names
     sys.exit(run_safely(lambda: app(standalone_mode=False)))
