@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -97,3 +99,15 @@ def test_a_folder_that_cannot_be_written_is_named(trained, softcam, scan, tmp_pa
     assert result.code == 2
     assert "cannot be written here" in result.err
     assert list(out.iterdir()) == []
+
+
+def test_no_name_of_a_patient_reaches_the_terminal(trained, scan, tmp_path):
+    made = pydicom.dcmread(scan)
+    made.PatientName = "Onlyonename"
+    scan.write_bytes(dicoms.save(made))
+    command = [sys.executable, "-m", "softcam", "explain", trained[1], scan]
+    command += ["--out", tmp_path / "out", "--dicom-out", tmp_path / "objects"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert pydicom.dcmread(tmp_path / "objects" / "scan" / "sr.dcm").PatientName == "Onlyonename"
+    assert "Onlyonename" not in done.stdout + done.stderr
