@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,13 +105,14 @@ class MapStore:
         bill = digest_of("cost", *keys)  # of this very batch, so that a rerun reports the same
         paid = self.arrays.read(bill, ndim=1, dtype=np.float64) if timed else None
         if missing := missing_rows(known):
-            computed, cost = self._compute(
-                attribution, subject, pixels[missing], classes[missing], contrast
+            work = partial(
+                self._compute, attribution, subject, pixels[missing], classes[missing], contrast
             )
+            computed, cost = _paid(work, subject, len(missing)) if timed else (work(), None)
             for row, values in zip(missing, computed, strict=True):
                 known[row] = values
                 self.arrays.write(keys[row], values)
-            if timed:
+            if cost is not None:
                 self.arrays.write(bill, paid := cost)
         if paid is not None and paid.shape == (2,):
             name = (subject.name, attribution.name, contrast)
@@ -142,20 +145,15 @@ class MapStore:
         pixels: Floats,
         classes: npt.NDArray[np.int64],
         contrast: bool,
-    ) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """Give maps, and what they cost: seconds per map, and growth of memory in MiB."""
+    ) -> Floats:
         self.computed += len(pixels)
-        with PeakMemory(subject.device) as memory:
-            started = time.perf_counter()
-            maps = attribution(
-                subject,
-                torch.from_numpy(np.ascontiguousarray(pixels)),
-                torch.from_numpy(classes)[:, None],
-                contrast=contrast,
-            )
-            values = np.asarray(maps[:, 0].cpu().numpy(), dtype=np.float32)
-            seconds = (time.perf_counter() - started) / len(pixels)
-        return values, np.array([seconds, memory.grown_mib])
+        maps = attribution(
+            subject,
+            torch.from_numpy(np.ascontiguousarray(pixels)),
+            torch.from_numpy(classes)[:, None],
+            contrast=contrast,
+        )
+        return np.asarray(maps[:, 0].cpu().numpy(), dtype=np.float32)
 
     def _digest(self, subject: Subject) -> str:
         known = self._digests.get(id(subject))
@@ -163,3 +161,14 @@ class MapStore:
             # The subject is held, so that its id is not given to another.
             known = self._digests[id(subject)] = (subject, subject_digest(subject))
         return known[1]
+
+
+def _paid(
+    work: Callable[[], Floats], subject: Subject, count: int
+) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Do some work; give also its cost: seconds per map, and growth of memory in MiB."""
+    with PeakMemory(subject.device) as memory:
+        started = time.perf_counter()
+        values = work()
+        seconds = (time.perf_counter() - started) / count
+    return values, np.array([seconds, memory.grown_mib])
