@@ -57,6 +57,30 @@ def test_autocast_around_the_call_changes_nothing(softcam_model):
     np.testing.assert_array_equal(inside[1], predictor.predict(batch())[1])
 
 
+def test_the_layout_in_memory_changes_only_rounding(softcam_model):
+    own = TorchPredictor(softcam_model).predict(batch())
+    with evaluating(softcam_model), torch.inference_mode():
+        plain = softcam_model.double()(torch.from_numpy(batch()).double())
+    np.testing.assert_allclose(own[0], plain.logits, atol=1e-5)
+    np.testing.assert_allclose(own[1], plain.evidence, atol=1e-5)
+    assert own[1].flags.c_contiguous
+
+
+class Flattening(torch.nn.Module):
+    """Takes its input's memory for rows of pixels, as much code does."""
+
+    def forward(self, images):
+        return images.view(len(images), -1).view(images.shape)
+
+
+def test_a_module_that_flattens_by_view_runs_too(softcam_model):
+    expected = TorchPredictor(softcam_model).predict(batch())
+    softcam_model.backbone.insert(0, Flattening())
+    predictor = TorchPredictor(softcam_model)
+    for _ in range(2):
+        np.testing.assert_allclose(predictor.predict(batch())[1], expected[1], atol=1e-5)
+
+
 def test_the_room_imports_without_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from softcam.evidence.model import SoftCAM
+    from softcam.evidence.output import Output
 
 
 @runtime_checkable
@@ -59,6 +60,7 @@ class TorchPredictor:
 
     def __init__(self, model: SoftCAM, *, device: str | torch.device | None = None) -> None:
         self.model = model if device is None else model.to(device)
+        self._rows_only = False
 
     @property
     def info(self) -> ModelInfo:
@@ -78,8 +80,28 @@ class TorchPredictor:
             torch.inference_mode(),
             torch.autocast(like.device.type, enabled=False),
         ):
-            output = self.model(inputs.to(device=like.device, dtype=like.dtype))
-            return output.logits.float().cpu().numpy(), output.evidence.float().cpu().numpy()
+            output = self._run(inputs.to(device=like.device, dtype=like.dtype))
+            logits, evidence = output.logits.float().cpu(), output.evidence.float().cpu()
+            return logits.numpy(), evidence.contiguous().numpy()
+
+    def _run(self, inputs: torch.Tensor) -> Output:
+        """Run the model, on a processor with the channels of a position side by side.
+
+        Convolutions are up to a quarter faster so (benchmarks/scoring.py), and none is slower. A
+        module that only takes rows of pixels (it flattens by `view`) gets those.
+        """
+        import torch
+
+        if inputs.device.type == "cpu" and inputs.ndim == 4 and not self._rows_only:
+            try:
+                return self._called(inputs.contiguous(memory_format=torch.channels_last))
+            except RuntimeError:
+                # Where something else is wrong, the second run says so.
+                self._rows_only = True
+        return self._called(inputs)
+
+    def _called(self, inputs: torch.Tensor) -> Output:
+        return cast("Output", self.model(inputs))
 
 
 @contextmanager
