@@ -36,6 +36,32 @@ def test_the_recipe_sharpens_as_far_as_validation_stands_and_says_so(tmp_path, s
     assert told["concentration"] == max(f for f, fine in zip(FACTORS, allowed, strict=True) if fine)
 
 
+def test_the_recipe_lays_the_map_where_it_looks_and_says_so(tmp_path, softcam, caplog):
+    data = draw_dots(tmp_path / "data")
+    models = {}
+    for name in ("--align", "--no-align"):
+        run = tmp_path / name
+        with caplog.at_level("INFO", logger="softcam"):
+            result = softcam("train", data, "--out", run, "--recipe", "focused", name, *FAST)
+        assert result.code == 0, result.err
+        models[name] = package.load(run / "model.safetensors")
+    told = models["--align"].info.training["aligned"]
+    assert "aligned" not in models["--no-align"].info.training
+    assert len(told["moved_px"]) == len(told["pairs"]) == 2
+    assert "the map moved by" in caplog.text
+    trained, aligned = (models[name].backbone.placed for name in ("--no-align", "--align"))
+    for before, after in zip(trained, aligned, strict=True):
+        for old, new, by in zip(before, after, told["moved_px"], strict=True):
+            assert new.offset - old.offset == pytest.approx(by, abs=0.01)
+
+
+def test_aligning_without_a_neck_is_refused(tmp_path, softcam):
+    data = draw_dots(tmp_path / "data")
+    result = softcam("train", data, "--out", tmp_path / "run", "--align", *FAST)
+    assert result.code == 2
+    assert "align is of no use without a neck" in result.err
+
+
 def test_the_predictions_of_the_run_are_those_of_the_sharpened_model(tmp_path, softcam):
     data = draw_dots(tmp_path / "data")
     run = tmp_path / "run"

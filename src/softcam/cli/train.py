@@ -50,6 +50,12 @@ def train(
     plain_loss: Annotated[
         float | None, typer.Option(help="Weight of the loss on plain means beside it.")
     ] = None,
+    align: Annotated[
+        bool | None,
+        typer.Option(
+            help="Lay the neck's map where mirrored images agree that it looks, after training."
+        ),
+    ] = None,
     sharpen: Annotated[
         float | None,
         typer.Option(help="Validation AUC that a sharper map may cost, after training."),

@@ -43,6 +43,8 @@ class TrainConfig(BaseModel):
         concentration: Sharpness with which positions are weighted by their own evidence.
         concentration_warmup: Share of the steps over which it rises from zero.
         plain_loss: Weight of the same loss on the plain means, before evidence is concentrated.
+        align: Whether the map is laid where it looks after training, see
+            `softcam.training.aligning`.
         sharpen: Validation AUC that may be lost to a higher concentration after training, see
             `softcam.training.sharpening`; None leaves it as it was trained.
         output_stride: 8, 16 or 32 where the backbone can dilate.
@@ -127,6 +129,7 @@ class TrainConfig(BaseModel):
     concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     concentration_warmup: float = Field(default=0.0, ge=0, le=1)
     plain_loss: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    align: bool = False
     sharpen: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     output_stride: Literal[8, 16, 32] | None = None
     weights: Path | None = None
@@ -240,6 +243,8 @@ class TrainConfig(BaseModel):
             for name in ("plain_loss", "concentration_warmup", "sharpen"):
                 if getattr(self, name) not in (0, None):
                     raise ValueError(f"{name} is of no use without concentration; give both")
+        if self.align and not self.neck and not self.black_box:
+            raise ValueError("align is of no use without a neck, which it moves; give both")
         if self.black_box and self.mosaic:
             raise ValueError("a black box has no maps and so no mosaics; leave mosaic out")
         if self.mlflow_uri is not None and not self.mlflow:
@@ -256,7 +261,8 @@ class TrainConfig(BaseModel):
         changes: dict[str, Any] = {"with_twin": False, "black_box": True}
         changes |= {"out": self.out / "twin", "l1": 0.0, "l2": 0.0, "stages": None}
         changes |= {"recipe": "dense", "neck": None, "concentration": 0.0}
-        changes |= {"concentration_warmup": 0.0, "plain_loss": 0.0, "sharpen": None}
+        changes |= {"concentration_warmup": 0.0, "plain_loss": 0.0, "align": False}
+        changes |= {"sharpen": None}
         changes |= {name: type(self).model_fields[name].default for name in SHAPING}
         return self.model_copy(update={**changes, "mode": "exact"})
 

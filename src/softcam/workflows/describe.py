@@ -25,6 +25,7 @@ _SHOWN = (
     ("concentration", "Concentration"),
     ("concentration_warmup", "Concentration, warm-up"),
     ("plain_loss", "Loss on plain means, weight"),
+    ("align", "Laid where it looks after training"),
     ("sharpen", "Sharpened after training, AUC allowed"),
     ("output_stride", "Output stride"),
     ("size", "Input size, px"),

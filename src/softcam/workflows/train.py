@@ -19,6 +19,7 @@ from softcam.errors import InputError
 from softcam.evidence.file import library_versions
 from softcam.evidence.model import SoftCAM
 from softcam.files import write_atomically
+from softcam.training.aligning import Aligned, align
 from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
@@ -323,11 +324,29 @@ def _train_one(
     )
     if not processes.first:
         return
+    aligned = _align(model, settings, data.val, show_progress=show_progress)
     sharpened = _sharpen(model, settings, data.val, show_progress=show_progress)
     _describe(model, fitted, data.val, time.monotonic() - started, show_progress=show_progress)
+    if aligned is not None:
+        model.info.training = {**model.info.training, "aligned": aligned.to_json()}
     if sharpened is not None:
         model.info.training = {**model.info.training, "sharpened": sharpened.to_json()}
     model.save(run.model)
+
+
+def _align(
+    model: SoftCAM | BlackBox, settings: TrainConfig, val: Table, *, show_progress: bool
+) -> Aligned | None:
+    """Lay the map where validation images and their mirror images agree that it looks."""
+    if not settings.align or not isinstance(model, SoftCAM):
+        return None
+    images = batches(
+        val, preprocessing_of(model), title="aligning maps", show_progress=show_progress
+    )
+    found = align(model, (batch.pixels for batch in images))
+    moved = " and ".join(f"{pixels:+.1f}" for pixels in found.moved)
+    _LOG.info("%s: the map moved by %s px, down and right, after training", settings.out, moved)
+    return found
 
 
 def _sharpen(
