@@ -57,6 +57,7 @@ def test_every_answer_of_many_is_one_of_the_documents(case, url):
 
 # An id that is made up is no case's: here it is that of one which was just saved.
 of_cases = made_up.include(path_regex=r"^/v1/cases/\{id\}")
+HTTP = httpx.Client()  # one for all: each of its own would read the system's certificates anew
 # It may be the id alone that was made up to be refused.
 WITH_ID = [*EXCLUDED, schemathesis.checks.negative_data_rejection]
 
@@ -81,9 +82,8 @@ def test_every_answer_of_many_about_saved_cases_is_one_of_the_documents(case, ur
 def saved(url: str) -> str:
     """Save a case with an image, and give its id."""
     about = {**CASE, "sha256": hashlib.sha256(IMAGES[0]).hexdigest()}
-    id_ = httpx.post(f"{url}/v1/cases", json=about).raise_for_status().json()["id"]
-    kept = httpx.put(f"{url}/v1/cases/{id_}/image", files=form(IMAGES[0]))
-    kept.raise_for_status()
+    id_ = HTTP.post(f"{url}/v1/cases", json=about).raise_for_status().json()["id"]
+    HTTP.put(f"{url}/v1/cases/{id_}/image", files=form(IMAGES[0])).raise_for_status()
     return str(id_)
 
 
