@@ -1,8 +1,11 @@
-"""The server that the run of hostile requests is sent to; it prints its port."""
+"""The server that the run of hostile requests is sent to; it prints its port.
+
+`python -m tests.fuzz.served FOLDER` serves the images of a folder, and keeps its case log there.
+"""
 
 from __future__ import annotations
 
-import tempfile
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +24,28 @@ LIMITS = Limits(
     header_seconds=3.0,
     decoders=2,
     decode_seconds=15.0,
+    log=64 << 20,
 )
 """Times that are short, so that a run of slow requests is not."""
+
+CASES = "cases.db"
+
+
+def prepared(folder: Path) -> list[Path]:
+    """Put into a folder what is served, and give these files."""
+    images = folder / "images"
+    images.mkdir()
+    image = images / "a.png"
+    image.write_bytes(png(np.zeros((9, 9), np.uint8)))
+    return [image]
 
 
 def main() -> None:
     """Serve until the process is ended."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "a.png").write_bytes(png(np.zeros((9, 9), np.uint8)))
-        settings = Settings(port=0, folder=Path(folder), limits=LIMITS)
-        models = {"blocks": serve_predictor("blocks", Blocks())}
-        serve(models, settings, lambda url: print(url.rpartition(":")[2], flush=True))
+    folder = Path(sys.argv[1])
+    settings = Settings(port=0, folder=folder / "images", cases=folder / CASES, limits=LIMITS)
+    models = {"blocks": serve_predictor("blocks", Blocks())}
+    serve(models, settings, lambda url: print(url.rpartition(":")[2], flush=True))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import logging
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from softcam.web.settings import Settings
@@ -71,6 +75,48 @@ def test_all_cases_come_as_a_table_that_runs_nothing(own):
     text = answer.content.decode("utf-8-sig")
     assert text.startswith("id,created,")
     assert "'=HYPERLINK()" in text
+
+
+def test_a_full_log_says_so_and_a_case_can_still_be_deleted(tmp_path, image):
+    data = png(np.random.default_rng(0).integers(0, 255, (600, 600), np.uint8))
+    about = {**CASE, "sha256": hashlib.sha256(data).hexdigest()}
+    settings = Settings(cases=tmp_path / "cases.db", limits=replace(LIMITS, log=600_000))
+    with client_of(settings=settings) as small:
+        first, second = (small.post("/v1/cases", json=about).json()["id"] for _ in range(2))
+        assert small.put(f"/v1/cases/{first}/image", files=form(data)).status_code == 200
+        full = small.put(f"/v1/cases/{second}/image", files=form(data))
+        assert (full.status_code, full.json()["code"]) == (507, "case_log_full")
+        assert "--max-cases" in full.json()["reason"]
+        assert small.get(f"/v1/cases/{second}").json()["has_image"] is False
+        assert small.delete(f"/v1/cases/{first}").status_code == 204
+        assert small.put(f"/v1/cases/{second}/image", files=form(data)).status_code == 200
+        assert small.get(f"/v1/cases/{second}/image").content == data
+
+
+def test_an_image_that_is_sent_counts_as_memory_in_use(tmp_path, image):
+    data = png(image)
+    settings = Settings(cases=tmp_path / "cases.db", limits=LIMITS)
+    with client_of(settings=settings) as own:
+        about = {**CASE, "sha256": hashlib.sha256(data).hexdigest()}
+        path = f"/v1/cases/{own.post('/v1/cases', json=about).json()['id']}/image"
+        assert own.put(path, files=form(data)).status_code == 200
+    settings = replace(settings, limits=replace(LIMITS, pending=len(data) - 1))
+    with client_of(settings=settings) as own:
+        answer = own.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+
+
+def test_classes_without_end_make_no_table_without_end(tmp_path):
+    settings = Settings(cases=tmp_path / "cases.db", limits=LIMITS)
+    with client_of(settings=settings) as own:
+        for number in range(12):
+            names = {f"{number}-{index}": 0.5 for index in range(500)}
+            assert own.post("/v1/cases", json={**CASE, "probabilities": names}).status_code == 201
+        rows = list(csv.reader(io.StringIO(own.get("/v1/cases.csv").content.decode("utf-8-sig"))))
+    assert len(rows) == 13
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert len(rows[0]) < 1030
+    assert rows[-1][rows[0].index("other probabilities")].startswith("11-0: 0.5; 11-1: 0.5")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from softcam.errors import InputError
+from softcam.web import cases_store
 from softcam.web.cases_schemas import NewCase, Reading
 from softcam.web.cases_store import APPLICATION, CaseStore
 from softcam.web.refusals import Refusal
@@ -173,15 +174,58 @@ def test_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path):
         CaseStore(tmp_path / "no" / "cases.db")
 
 
-def test_a_full_disk_refuses_what_comes_and_keeps_what_is_there(tmp_path):
-    store = CaseStore(tmp_path / "cases.db", most_bytes=200_000)
-    saved = store.add(case())
-    with pytest.raises(Refusal) as refused:
-        store.keep_image(saved.id, bytes(1_000_000))
-    assert (refused.value.status, refused.value.code) == (503, "cases_unavailable")
-    assert store.list() == ([saved], 1)
-    store.add(case())
+def test_a_full_log_refuses_what_comes_keeps_what_is_there_and_has_room_after_a_deletion(tmp_path):
+    most = 1_000_000
+    store = CaseStore(tmp_path / "cases.db", most_bytes=most)
+    first, second = store.add(case()), store.add(case())
+    store.keep_image(first.id, bytes(700_000))
+    for ask in (
+        lambda: store.keep_image(second.id, bytes(700_000)),
+        lambda: [store.add(case(comment="a" * 10_000)) for _ in range(100)],
+    ):
+        with pytest.raises(Refusal) as refused:
+            ask()
+        assert (refused.value.status, refused.value.code) == (507, "case_log_full")
+    assert store.get(second.id) == second
+    assert store.image(first.id) == bytes(700_000)
+    store.delete(first.id)
+    assert store.keep_image(second.id, bytes(600_000)).has_image
+    assert (tmp_path / "cases.db").stat().st_size <= most
+    # The log of what was written is no larger than what one change and the page cache need.
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < most + (6 << 20)
     store.close()
+
+
+def test_an_images_size_is_known_without_reading_it(store):
+    saved = store.add(case())
+    assert (store.image_size(saved.id), store.image_size("no")) == (0, 0)
+    store.keep_image(saved.id, bytes(1234))
+    assert store.image_size(saved.id) == 1234
+
+
+def test_long_cases_are_listed_and_walked_through_some_at_a_time(store, monkeypatch):
+    monkeypatch.setattr(cases_store, "_TOLD", 50_000)
+    made = [store.add(case(comment=chr(97 + number) * 9000)).id for number in range(20)]
+    listed = []
+    while cases := store.list(offset=len(listed), limit=1000)[0]:
+        assert len(cases) < 10
+        listed += [item.id for item in cases]
+    assert sorted(listed) == sorted(made)
+    walked = [[item.id for item in cases] for cases in store.walk()]
+    assert [id_ for ids in walked for id_ in ids] == made
+    assert max(map(len, walked)) < 10
+    assert [len(cases) for cases in store.walk(count=3)] == [3] * 6 + [2]
+
+
+def test_a_walk_goes_on_beside_changes_and_tells_no_case_twice(store):
+    made = [store.add(case()).id for _ in range(6)]
+    walk = store.walk(count=2)
+    seen = [item.id for item in next(walk)]
+    store.change(made[0], 1, Reading(verdict="accepted"))
+    store.delete(made[1])
+    store.delete(made[3])
+    seen += [item.id for cases in walk for item in cases]
+    assert seen == [made[0], made[1], made[2], made[4], made[5]]
 
 
 def test_a_log_that_another_program_holds_is_busy(tmp_path, store, monkeypatch):

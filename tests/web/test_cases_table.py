@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from softcam.web.cases_schemas import CaseOut
-from softcam.web.cases_table import to_csv
+from softcam.web.cases_table import class_names, to_csv
 
 
 def saved(**changes: object) -> CaseOut:
@@ -30,8 +30,12 @@ def saved(**changes: object) -> CaseOut:
     return CaseOut.model_validate({**values, **changes})
 
 
+def text_of(cases: list[CaseOut]) -> str:
+    return "".join(to_csv([cases], class_names([cases])))
+
+
 def rows(cases: list[CaseOut]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(to_csv(cases), newline="")))
+    return list(csv.DictReader(io.StringIO(text_of(cases), newline="")))
 
 
 def test_each_case_is_a_row_with_its_probabilities():
@@ -65,16 +69,39 @@ def test_other_texts_stay_as_they_are():
 
 
 def test_class_names_head_no_column_as_a_formula():
-    heads = next(csv.reader(io.StringIO(to_csv([saved(probabilities={"=1+1": 0.5})]))))
+    heads = next(csv.reader(io.StringIO(text_of([saved(probabilities={"=1+1": 0.5})]))))
     assert "probability: =1+1" in heads
     assert not any(head.startswith(("=", "+", "-", "@")) for head in heads)
 
 
 def test_pandas_reads_it():
-    frame = pd.read_csv(io.BytesIO(to_csv([saved(), saved()]).encode("utf-8-sig")))
+    frame = pd.read_csv(io.BytesIO(text_of([saved(), saved()]).encode("utf-8-sig")))
     assert list(frame["probability: lesion"]) == [0.75, 0.75]
     assert frame.columns[0] == "id"
 
 
 def test_without_cases_there_are_heads_alone():
-    assert len(to_csv([]).splitlines()) == 1
+    assert len(text_of([]).splitlines()) == 1
+
+
+def test_it_comes_in_parts_that_are_the_whole():
+    cases = [saved(id=str(number), comment="a, b\r\nc") for number in range(5)]
+    names = class_names([cases])
+    parts = list(to_csv([cases[:2], cases[2:]], names))
+    assert len(parts) == 3
+    assert "".join(parts) == text_of(cases)
+
+
+def test_classes_without_end_do_not_lengthen_every_row():
+    names = [f"class {number}" for number in range(1500)]
+    cases = [
+        saved(probabilities=dict.fromkeys(names[:800], 0.5)),
+        saved(probabilities=dict.fromkeys(names[800:], 0.25)),
+        saved(probabilities={"=late": 0.125}),
+    ]
+    assert class_names([cases[:1], cases[1:]]) == names[:1000]
+    first, second, third = rows(cases)
+    assert first["probability: class 799"] == "0.5"
+    assert (second["probability: class 999"], first["other probabilities"]) == ("0.25", "")
+    assert second["other probabilities"].split("; ") == [f"{name}: 0.25" for name in names[1000:]]
+    assert third["other probabilities"] == "'=late: 0.125"

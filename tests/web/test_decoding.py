@@ -15,6 +15,7 @@ from softcam.errors import WorkError
 from softcam.web.decoding import DecoderPool, check_format
 from softcam.web.limits import Limits
 from softcam.web.refusals import Refusal
+from tests.web import hostile_decoder
 from tests.web.conftest import png
 
 LIMITS = Limits(decoders=1, decode_seconds=2.0, decode_memory=2 << 30)
@@ -35,7 +36,8 @@ def ended():
 
 @pytest.fixture(scope="module")
 def pool(ended):
-    made = DecoderPool(LIMITS, ended.append)
+    # The process that is shipped, with one more job.
+    made = DecoderPool(LIMITS, ended.append, _program=[hostile_decoder.__file__])
     made.start()
     yield made
     made.close()
@@ -99,6 +101,17 @@ def test_no_file_can_be_written(pool, tmp_path):
     path = tmp_path / "written"
     assert refusal_of(pool, "write", path=str(path)).status == 422
     assert not path.exists() or path.stat().st_size == 0
+
+
+def test_the_process_that_is_shipped_has_no_job_for_tests():
+    made = DecoderPool(LIMITS)
+    made.start()
+    try:
+        assert refusal_of(made, "crash").code == "unreadable"
+        assert made.alive == 1
+        assert decodes(made)
+    finally:
+        made.close()
 
 
 def test_a_process_knows_no_token_and_has_imported_neither_torch_nor_the_server(monkeypatch):

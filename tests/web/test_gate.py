@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 from starlette.testclient import TestClient
 
 from softcam.web.gate import HELD, LONGEST_HEAD, Gate
 from softcam.web.limits import Limits
 from softcam.web.metrics import Measured
+from softcam.web.refusals import Refusal
 from softcam.web.security import Guard
 from softcam.web.settings import Settings
 
@@ -41,10 +42,18 @@ def client(thing):
     async def late(request: Request) -> Response:
         raise TimeoutError("of its own")
 
+    async def half(request: Request) -> Response:
+        def parts():
+            yield "half"
+            raise Refusal(503, "cases_unavailable", "It broke meanwhile.")
+
+        return StreamingResponse(parts())
+
     async def read(request: Request) -> Response:
         return PlainTextResponse(str(len(await request.body())))
 
     routes = [Route("/read", read, methods=["POST"])]
+    routes.append(Route("/half", half))
     app = Router(routes=[Route("/fail", fail), Route("/hold", hold), Route("/late", late), *routes])
     gate = Gate(app, Guard(Settings()), Limits(rate=1e6, burst=1000, body=1 << 20), Measured())
     return TestClient(gate, base_url="http://localhost")
@@ -82,3 +91,8 @@ def test_no_route_reads_more_than_any_may(client):
     assert client.post("/read", content=bytes(1 << 20)).text == str(1 << 20)
     answer = client.post("/read", content=bytes(5 << 20))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_refusal_in_the_middle_of_an_answer_adds_no_second_one(client):
+    answer = client.get("/half")
+    assert (answer.status_code, answer.text) == (200, "half")

@@ -148,6 +148,41 @@ def test_two_models_stand_side_by_side_under_one_pointer(reader, upload, image):
     reader.page.wait_for_selector("#pane-b", state="hidden")
 
 
+def test_the_regions_of_either_model_are_listed(reader, upload, image):
+    reader.open(upload)
+    reader.page.check("input[name=sign][value=for]", force=True)
+    assert not reader.page.is_visible("#listed")
+    reader.page.select_option("#compare", "dim")
+    reader.page.wait_for_selector("#listed")
+    a, b = (explain(model, image) for model in (Blocks(), Dimmer()))
+    regions = [[r.contribution for r in told.regions("bright")] for told in (a, b)]
+    assert regions[0] != pytest.approx(regions[1])
+    assert reader.contributions() == pytest.approx(regions[0], abs=1e-9)
+    reader.page.check("input[name=listed][value=b]", force=True)
+    assert reader.contributions() == pytest.approx(regions[1], abs=1e-9)
+    assert reader.page.inner_text("#listed-b") == "B dim"
+    label = reader.page.locator("#regions button >> nth=0").get_attribute("aria-label")
+    assert label.startswith("B, region 1: ")
+    # The slider ends where the colours of the model do whose regions are listed.
+    reader.page.fill("#threshold", "20")
+    lower = explain(Dimmer(), image, threshold=0.2 * b.limit()).regions("bright")
+    assert reader.contributions() == pytest.approx([r.contribution for r in lower], abs=1e-9)
+    reader.page.click("#regions button >> nth=0")
+    assert reader.value("b") == pytest.approx(lower[0].peak, abs=1e-7)
+    reader.page.focus("#canvas-a")
+    reader.page.keyboard.press("b")
+    same = explain(Blocks(), image, threshold=0.2 * b.limit()).regions("bright")
+    assert reader.contributions() == pytest.approx([r.contribution for r in same], abs=1e-9)
+    assert "blocks, A" in reader.page.inner_text("#announcer")
+    reader.page.focus("input[name=listed][value=a]")
+    reader.page.keyboard.press("ArrowRight")
+    assert reader.page.is_checked("input[name=listed][value=b]")
+    assert reader.contributions() == pytest.approx([r.contribution for r in lower], abs=1e-9)
+    reader.page.select_option("#compare", "")
+    reader.page.wait_for_selector("#listed", state="hidden")
+    assert reader.contributions() == pytest.approx([r.contribution for r in same], abs=1e-9)
+
+
 def test_the_pictures_pixels_and_colours_are_where_they_belong(reader, upload, image):
     """The screen itself: orange where evidence is, the image's grey where the overlay is off."""
     reader.open(upload)
@@ -417,9 +452,13 @@ def test_axe_finds_nothing_serious(chromium, address, size, scheme):
     )
     reader = browsing.Reader(context.new_page(), address)
     dialogs = ("#open-help", "#open-cases") if size[0] > 1000 else ()
-    for prepare in (None, "#images button", *dialogs):
-        if prepare:
+    for prepare in (None, "#images button", "#compare", *dialogs):
+        if prepare == "#compare":
+            reader.page.select_option("#compare", "dim")
+            reader.page.wait_for_selector("#listed")
+        elif prepare:
             reader.page.click(f"{prepare} >> nth=0")
+        if prepare:
             reader.page.wait_for_timeout(400)
         found = Axe().run(reader.page).response["violations"]
         told = [

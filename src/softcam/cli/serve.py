@@ -40,6 +40,7 @@ def serve(
     ] = None,
     max_body: Annotated[int, typer.Option(help="Largest upload in MiB.")] = 64,
     max_pixels: Annotated[float, typer.Option(help="Most pixels of an image, in millions.")] = 50.0,
+    max_cases: Annotated[float, typer.Option(help="Largest case log in GiB.")] = 20.0,
     rate: Annotated[float, typer.Option(help="Requests a second of one client.")] = 50.0,
     queue: Annotated[int, typer.Option(help="Requests in work at a time.")] = 64,
     batch: Annotated[int, typer.Option(help="Images that a model runs at once.")] = 8,
@@ -64,6 +65,7 @@ def serve(
     limits = Limits(
         body=max_body << 20,
         pixels=int(max_pixels * 1e6),
+        log=int(max_cases * (1 << 30)),
         rate=rate,
         burst=max(1, int(2 * rate)),
         queue=queue,

@@ -47,7 +47,9 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings) -> FastAPI
     pending = Pending(settings.limits)
     folder = None if settings.folder is None else Folder(settings.folder, settings.limits.body)
     marks = find_marks(settings.folder, settings.table)
-    store = None if settings.cases is None else CaseStore(settings.cases)
+    store = None
+    if settings.cases is not None:
+        store = CaseStore(settings.cases, settings.limits.log)
     measured.gauge("softcam_pending_requests", "In work.", lambda: pending.requests)
     measured.gauge("softcam_pending_bytes", "Bodies in memory.", lambda: pending.bytes)
 

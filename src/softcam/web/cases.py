@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
+from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 from softcam.web.cases_schemas import CaseOut, CasesOut, ChangedCase, NewCase
 from softcam.web.cases_store import CaseStore
-from softcam.web.cases_table import to_csv
+from softcam.web.cases_table import class_names, to_csv
 from softcam.web.decoding import check_format
+from softcam.web.gate import HELD
 from softcam.web.limits import Limits
+from softcam.web.pieces import Pieces
 from softcam.web.predict import FORM
 from softcam.web.problems import problems
 from softcam.web.refusals import Refusal
 from softcam.web.upload import Pending, read_file
 
 _LONGEST = 512 << 10
-_MOST_EXPORTED = 1_000_000
 _CSV = "text/csv; charset=utf-8"
 _BYTES = "application/octet-stream"
 _Given = TypeVar("_Given", bound=BaseModel)
@@ -51,14 +55,17 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
 
     @router.get("/cases", summary="Saved cases, the latest first", responses=problems(401, 404))
     async def listing(
+        request: Request,
         offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
         limit: Annotated[int, Query(ge=0, le=1000)] = 100,
         sha256: Annotated[
             str | None, Query(pattern="^[0-9a-f]{64}$", description="Only cases of this image.")
         ] = None,
     ) -> CasesOut:
+        store = kept()
+        request.scope[HELD].enter_context(pending.request())
         cases, total = await asyncio.to_thread(
-            kept().list, offset=offset, limit=limit, sha256=sha256
+            store.list, offset=offset, limit=limit, sha256=sha256
         )
         return CasesOut(cases=cases, total=total)
 
@@ -66,7 +73,7 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
         "/cases",
         summary="Save a case",
         status_code=201,
-        responses=problems(401, 404, 408, 413, 415),
+        responses=problems(401, 404, 408, 413, 415, 507),
         openapi_extra=_json(NewCase),
     )
     async def add(request: Request) -> CaseOut:
@@ -80,20 +87,21 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
         response_class=Response,
         responses={200: {"content": {_CSV: {"schema": {"type": "string"}}}}, **problems(401, 404)},
     )
-    async def export() -> Response:
+    async def export(request: Request) -> Response:
         store = kept()
+        request.scope[HELD].enter_context(pending.request())
+        names = await asyncio.to_thread(class_names, store.walk())
 
-        def table() -> bytes:
-            cases, _ = store.list(limit=_MOST_EXPORTED)
-            # With the mark that makes Excel read UTF-8.
-            return to_csv(cases[::-1]).encode("utf-8-sig", "replace")
+        def table() -> Iterator[bytes]:
+            yield codecs.BOM_UTF8  # the mark that makes Excel read UTF-8
+            for lines in to_csv(store.walk(), names):
+                yield lines.encode("utf-8", "replace")
 
-        with pending.request():
-            return Response(
-                await asyncio.to_thread(table),
-                media_type=_CSV,
-                headers={"Content-Disposition": 'attachment; filename="cases.csv"'},
-            )
+        return StreamingResponse(
+            table(),
+            media_type=_CSV,
+            headers={"Content-Disposition": 'attachment; filename="cases.csv"'},
+        )
 
     @router.get("/cases/{id}", summary="A case", responses=problems(401, 404))
     async def one(id_: _Id) -> CaseOut:
@@ -102,7 +110,7 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
     @router.put(
         "/cases/{id}",
         summary="Change what is said about a case",
-        responses=problems(401, 404, 408, 409, 413, 415),
+        responses=problems(401, 404, 408, 409, 413, 415, 507),
         openapi_extra=_json(ChangedCase),
     )
     async def change(request: Request, id_: _Id) -> CaseOut:
@@ -125,7 +133,7 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
     @router.put(
         "/cases/{id}/image",
         summary="Keep the image with a case",
-        responses=problems(401, 404, 408, 409, 413, 415),
+        responses=problems(401, 404, 408, 409, 413, 415, 507),
         openapi_extra=FORM,
     )
     async def keep(request: Request, id_: _Id) -> CaseOut:
@@ -148,15 +156,15 @@ def cases_routes(store: CaseStore | None, pending: Pending, limits: Limits) -> A
             **problems(401, 404),
         },
     )
-    async def image(id_: _Id) -> Response:
+    async def image(request: Request, id_: _Id) -> Response:
         store = kept()
-        with pending.request():
-            data = await asyncio.to_thread(store.image, id_)
-            return Response(
-                data,
-                media_type=_BYTES,
-                headers={"Content-Disposition": 'attachment; filename="case"'},
-            )
+        held = request.scope[HELD].enter_context(pending.request())
+        held.take(await asyncio.to_thread(store.image_size, id_))
+        return Pieces(
+            await asyncio.to_thread(store.image, id_),
+            media_type=_BYTES,
+            headers={"Content-Disposition": 'attachment; filename="case"'},
+        )
 
     return router
 

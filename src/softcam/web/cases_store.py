@@ -7,7 +7,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,10 +40,11 @@ _MIGRATIONS = (
 """Each brings the schema from its place to the next; never changed once released."""
 
 _READING = tuple(Reading.model_fields)
-_PAGE = 4096
+_LEFT = 4 << 20  # bytes of the write-ahead log that stay on the disk once it is folded in
+_TOLD = 8 << 20  # characters of the cases that are in memory at once
 _SELECT = """
     SELECT id, revision, created, updated, about, reading,
-        EXISTS (SELECT 1 FROM images WHERE images.number = cases.number)
+        EXISTS (SELECT 1 FROM images WHERE images.number = cases.number), cases.number
     FROM cases
 """
 
@@ -53,7 +54,8 @@ class CaseStore:
 
     Args:
         path: The file; made if it is not there, for its owner only.
-        most_bytes: How large the file may grow.
+        most_bytes: How large the file may grow; its write-ahead log adds the largest image that is
+            kept, and a little.
 
     Raises:
         InputError: It cannot be opened, is another program's, or a later softcam's.
@@ -95,7 +97,9 @@ class CaseStore:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute(f"PRAGMA max_page_count = {max(16, most_bytes // _PAGE)}")
+        self._db.execute(f"PRAGMA journal_size_limit = {_LEFT}")
+        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        self._db.execute(f"PRAGMA max_page_count = {max(16, most_bytes // page)}")
         if version < len(_MIGRATIONS):
             steps = "".join(_MIGRATIONS[version:])
             self._db.executescript(
@@ -112,7 +116,7 @@ class CaseStore:
         """Save a case.
 
         Raises:
-            Refusal: 503 if it cannot be saved.
+            Refusal: 507 if the log or its disk is full, 503 if it cannot be saved else.
         """
         now, id_ = _now(), secrets.token_hex(10)
         given = case.model_dump()
@@ -135,7 +139,7 @@ class CaseStore:
             reading: The new one.
 
         Raises:
-            Refusal: 404 if there is no such case, 409 if it was changed meanwhile, 503.
+            Refusal: 404 if there is no such case, 409 if it was changed meanwhile, 503, 507.
         """
         kept = json.dumps(reading.model_dump(include=set(_READING)))
         with self._writing() as db:
@@ -166,7 +170,7 @@ class CaseStore:
         """Keep the image with a case.
 
         Raises:
-            Refusal: 404 if there is no such case, 503.
+            Refusal: 404 if there is no such case, 503, 507.
         """
         with self._writing() as db:
             self._get(id_)
@@ -176,6 +180,14 @@ class CaseStore:
                 (content, id_),
             )
             return self._get(id_)
+
+    def image_size(self, id_: str) -> int:
+        """Give the bytes of the image that is kept with a case; 0 if there is none."""
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT length(content) FROM images JOIN cases USING (number) WHERE id = ?", (id_,)
+            ).fetchone()
+        return 0 if found is None else int(found[0])
 
     def image(self, id_: str) -> bytes:
         """Give the image that is kept with a case.
@@ -207,7 +219,7 @@ class CaseStore:
 
         Args:
             offset: How many are left out.
-            limit: How many there may be.
+            limit: How many there may be; where they are long, fewer are given.
             sha256: Only those of this image.
 
         Returns:
@@ -219,11 +231,36 @@ class CaseStore:
         where, values = ("", ()) if sha256 is None else ("WHERE sha256 = ?", (sha256,))
         with self._reading() as db:
             (total,) = db.execute(f"SELECT count(*) FROM cases {where}", values).fetchone()
-            rows = db.execute(
-                f"{_SELECT} {where} ORDER BY updated DESC, number DESC LIMIT ? OFFSET ?",
-                (*values, limit, offset),
-            ).fetchall()
+            rows = _taken(
+                db.execute(
+                    f"{_SELECT} {where} ORDER BY updated DESC, number DESC LIMIT ? OFFSET ?",
+                    (*values, limit, offset),
+                )
+            )
         return [_case(row) for row in rows], int(total)
+
+    def walk(self, count: int = 500) -> Iterator[Sequence[CaseOut]]:
+        """Go through all cases in the order in which they were made.
+
+        Args:
+            count: How many are in memory at once, at most.
+
+        Yields:
+            Some of them; others may be changed in between.
+
+        Raises:
+            Refusal: 503.
+        """
+        last = 0
+        while True:
+            with self._reading() as db:
+                rows = _taken(
+                    db.execute(f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?", (last, count))
+                )
+            if not rows:
+                return
+            yield [_case(row) for row in rows]
+            last = rows[-1][-1]
 
     def _get(self, id_: str) -> CaseOut:
         row = self._db.execute(f"{_SELECT} WHERE id = ?", (id_,)).fetchone()
@@ -251,16 +288,34 @@ class CaseStore:
             except sqlite3.Error as error:
                 if "locked" in str(error):
                     raise busy("Another program writes to the case log; try again.") from error
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise Refusal(
+                        507,
+                        "case_log_full",
+                        "The case log or its disk is full; delete cases, or start the server with "
+                        "a larger --max-cases.",
+                    ) from error
                 raise Refusal(
                     503,
                     "cases_unavailable",
-                    "The case log cannot be used: the disk is full, or the file damaged.",
+                    "The case log cannot be used: its disk fails, or the file is damaged.",
                     headers={"Retry-After": "30"},
                 ) from error
 
 
+def _taken(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Take rows until they are too long to be in memory at once; one at least."""
+    taken, length = [], 0
+    for row in rows:
+        taken.append(row)
+        length += len(row[4]) + len(row[5])
+        if length > _TOLD:
+            break
+    return taken
+
+
 def _case(row: tuple[Any, ...]) -> CaseOut:
-    id_, revision, created, updated, about, reading, has_image = row
+    id_, revision, created, updated, about, reading, has_image, _ = row
     return CaseOut(
         id=id_,
         revision=revision,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from softcam.web.cases_schemas import CaseOut
 
+_COLUMNS = 1000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PLAIN = (
     "id", "created", "updated", "revision", "label", "reader", "verdict", "comment",
@@ -18,33 +19,64 @@ _ABOUT = (
 )  # fmt: skip
 
 
-def to_csv(cases: Sequence[CaseOut]) -> str:
+def class_names(batches: Iterable[Sequence[CaseOut]]) -> list[str]:
+    """Give the classes that get a column of their own.
+
+    Args:
+        batches: All cases, some at a time.
+
+    Returns:
+        The classes in the order in which they occur; at most 1000, since each lengthens every row.
+    """
+    names: dict[str, None] = {}
+    for cases in batches:
+        for case in cases:
+            for name in case.probabilities:
+                if name not in names:
+                    if len(names) == _COLUMNS:
+                        return list(names)
+                    names[name] = None
+    return list(names)
+
+
+def to_csv(batches: Iterable[Sequence[CaseOut]], names: Sequence[str]) -> Iterator[str]:
     """Write cases as CSV.
 
     Several classes of a cell are joined by "; ". A text that a spreadsheet would take for a formula
     gets an apostrophe in front, as it has when somebody types it in as text.
 
     Args:
-        cases: The cases, in the order shown.
+        batches: The cases in the order shown, some at a time.
+        names: The classes whose probabilities have a column, see `class_names`; those of others
+            share one.
 
-    Returns:
-        One row for each case; the probability of each class that occurs has a column.
+    Yields:
+        The heads, then one row for each case of a batch.
     """
-    names = list(dict.fromkeys(name for case in cases for name in case.probabilities))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\r\n")
     heads = [f"probability: {name}" for name in names]
-    writer.writerow([*_PLAIN, "called", "correct", *heads, *_ABOUT])
-    for case in cases:
-        writer.writerow(
-            [
-                *(_cell(getattr(case, name)) for name in _PLAIN),
-                _cell("; ".join(case.called)),
-                _cell("; ".join(case.correct)),
-                *(_cell(case.probabilities.get(name)) for name in names),
-                *(_cell(getattr(case, name)) for name in _ABOUT),
-            ]
-        )
+    yield _lines([[*_PLAIN, "called", "correct", *heads, "other probabilities", *_ABOUT]])
+    known = frozenset(names)
+    for cases in batches:
+        yield _lines(_row(case, names, known) for case in cases)
+
+
+def _row(case: CaseOut, names: Sequence[str], known: frozenset[str]) -> list[str]:
+    others = [
+        f"{name}: {value!r}" for name, value in case.probabilities.items() if name not in known
+    ]
+    return [
+        *(_cell(getattr(case, name)) for name in _PLAIN),
+        _cell("; ".join(case.called)),
+        _cell("; ".join(case.correct)),
+        *(_cell(case.probabilities.get(name)) for name in names),
+        _cell("; ".join(others)),
+        *(_cell(getattr(case, name)) for name in _ABOUT),
+    ]
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\r\n").writerows(rows)
     return stream.getvalue()
 
 

@@ -127,25 +127,7 @@ def draw(message: dict[str, Any], blobs: list[bytes]) -> Reply:
     return {}, [stream.getvalue()]
 
 
-def bombard(message: dict[str, Any], blobs: list[bytes]) -> Reply:
-    """What hostile files try, for the tests of the bounds."""
-    what = message["what"]
-    if what == "spin":
-        while True:
-            pass
-    if what == "memory":
-        # As readers ask for it: Python's own bytes may end the process where they get none.
-        return {"length": len(np.ones(1 << 40, np.uint8))}, []
-    if what == "crash":
-        signal.raise_signal(signal.SIGKILL)
-    if what == "write":
-        from pathlib import Path
-
-        Path(message["path"]).write_bytes(b"not allowed")
-    raise KeyError("a defect")
-
-
-JOBS = {"prepare": prepare, "draw": draw, "bombard": bombard}
+JOBS = {"prepare": prepare, "draw": draw}
 
 
 def answer(message: dict[str, Any], blobs: list[bytes]) -> Reply:

@@ -26,6 +26,8 @@ _START_SECONDS = 120.0  # numpy, scipy and pydicom from a cold disk
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH")
 """What of the environment is handed on: no token, no password of the server's."""
 
+_DECODER = ("-m", "softcam.web.decoder")
+
 _HERE = str(Path(softcam.__file__).parents[1])
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -54,10 +56,18 @@ class DecoderPool:
     Args:
         limits: Number of processes, seconds and memory of each.
         on_end: Called with a reason each time a process had to be replaced.
+        _program: What Python runs in a process; for tests, whose own has further jobs.
     """
 
-    def __init__(self, limits: Limits, on_end: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        on_end: Callable[[str], None] | None = None,
+        *,
+        _program: Sequence[str] = _DECODER,
+    ) -> None:
         self._limits = limits
+        self._program = _program
         self._on_end = on_end or (lambda reason: None)
         self._idle: queue.Queue[_Process | None] = queue.Queue()
         self._closed = threading.Event()
@@ -71,7 +81,7 @@ class DecoderPool:
             WorkError: They do not start.
         """
         try:
-            started = [_Process(self._limits.decode_memory) for _ in range(self._limits.decoders)]
+            started = [self._make() for _ in range(self._limits.decoders)]
             for process in started:
                 process.wait_until_ready()
                 self._add(process)
@@ -157,6 +167,9 @@ class DecoderPool:
             self._replace(process, "crash")
         raise busy("All decoding processes are busy; try again in a moment.")
 
+    def _make(self) -> _Process:
+        return _Process(self._limits.decode_memory, self._program)
+
     def _add(self, process: _Process) -> None:
         with self._lock:
             if not self._closed.is_set():
@@ -181,7 +194,7 @@ class DecoderPool:
         while not self._closed.wait(0):
             process = None
             try:
-                process = _Process(self._limits.decode_memory)
+                process = self._make()
                 process.wait_until_ready()
             except (OSError, wire.WireError):
                 if process is not None:
@@ -196,13 +209,13 @@ class DecoderPool:
 class _Process:
     """One process and the socket to it."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, program: Sequence[str] = _DECODER) -> None:
         self.sock, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [_HERE, kept.get("PYTHONPATH")]))
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
         # -P: the folder that the server was started in may hold a module of any name.
-        command = [sys.executable, "-P", "-m", "softcam.web.decoder"]
+        command = [sys.executable, "-P", *program]
         try:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno()), str(memory)],

@@ -95,6 +95,8 @@ class Gate:
                 ) from None
         except Refusal as refusal:
             self._measured.refusals.labels(refusal.code).inc()
+            if status:
+                return  # half an answer is sent, as above
             await refusal.response()(scope, receive, guarded)
         except Exception as error:
             # Not what the exception says, which may hold a patient's data.

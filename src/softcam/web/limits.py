@@ -32,6 +32,7 @@ class Limits:
         decode_memory: Bytes of address space of a process that decodes.
         decoders: Number of such processes.
         batch: Images that a model runs at once.
+        log: Bytes that the case log may take on the disk.
         wait: Seconds that an image waits for others to be run with.
 
     Raises:
@@ -53,6 +54,7 @@ class Limits:
     decode_memory: int = 3 << 30
     decoders: int = field(default_factory=lambda: max(1, min(4, _cores())))
     batch: int = 8
+    log: int = 20 << 30
     wait: float = 0.004
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ _SAID = {
     431: "The address and the headers are too long.",
     429: "The client asks too often; Retry-After says when to go on.",
     503: "The server has too much to do, or is not ready; Retry-After says when to try again.",
+    507: "The case log, or its disk, is full.",
 }
 _ALWAYS = (403, 421, 422, 429, 431, 503)
 

@@ -94,10 +94,9 @@ function round(value) {
 /**
  * List the regions of a pane.
  * @param {Pane} pane
- * @param {boolean} several Whether there is another pane.
  * @param {(x: number, y: number) => void} onChoose
  */
-export function showRegions(pane, several, onChoose) {
+export function showRegions(pane, onChoose) {
   const { regions, map } = pane;
   const list = byId("regions", HTMLElement);
   list.replaceChildren(
@@ -112,7 +111,7 @@ export function showRegions(pane, several, onChoose) {
           type: "button",
           disabled: region.centre === null,
           "aria-label":
-            `Region ${index + 1}: ${signed(region.contribution)} logit units` +
+            `${pane.letter ? `${pane.letter}, r` : "R"}egion ${index + 1}: ${signed(region.contribution)} logit units` +
             `${share === "–" ? "" : `, ${share}`}${padding}; show it`,
           "data-contribution": String(region.contribution),
         },
@@ -130,8 +129,12 @@ export function showRegions(pane, several, onChoose) {
       return make("li", {}, button);
     }),
   );
-  const whose = several ? `Of ${pane.told?.model.name} (A). ` : "";
-  byId("regions-note", HTMLElement).textContent = map ? whose + regionsNote(pane) : "";
+  byId("regions-note", HTMLElement).textContent = map ? regionsNote(pane) : noClass(pane);
+}
+
+/** @param {Pane} pane */
+function noClass(pane) {
+  return pane.told ? `${pane.told.model.name} has no class ${pane.settings.className}.` : "";
 }
 
 /** @param {Pane} pane */

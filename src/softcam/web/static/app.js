@@ -4,14 +4,17 @@ import { getJson, onTokenNeeded, predictFile, predictMaps, Refused } from "./api
 import { showAnswer, showRegions } from "./answer.js";
 import { CaseForm } from "./caseform.js";
 import { CaseTable } from "./casetable.js";
+import { Controls } from "./controls.js";
 import { announce, byId, download, make, signed } from "./dom.js";
 import { listenForKeys } from "./keys.js";
 import { Library } from "./library.js";
 import { Pane } from "./pane.js";
-import { Picture, Pixels } from "./pixels.js";
+import { Painter } from "./painter.js";
+import { Pixels } from "./pixels.js";
 import { makeReport } from "./report.js";
 import { Settings } from "./settings.js";
 import { nextTheme } from "./theme.js";
+import { askToken } from "./token.js";
 import { View } from "./view.js";
 import { Windowing } from "./windowing.js";
 
@@ -22,10 +25,12 @@ import { Windowing } from "./windowing.js";
 
 const settings = new Settings();
 const view = new View();
-const windowing = new Windowing(() => paint());
+const windowing = new Windowing(() => painter.paintSoon());
 const hooks = { onWindow: (/** @type {number} */ dx, /** @type {number} */ dy) => windowing.drag(dx, dy) };
 const first = new Pane("a", view, settings, hooks);
 const second = new Pane("b", view, settings, hooks);
+const painter = new Painter(panes, windowing, settings);
+const controls = new Controls(settings, scaleEnd);
 const form = new CaseForm();
 const library = new Library((source) => open(source, null));
 new CaseTable(
@@ -45,15 +50,10 @@ const problem = byId("problem", HTMLElement);
 let models = [];
 /** @type {Source|null} */
 let source = null;
-/** @type {Pixels|null} */
-let pixels = null;
 /** @type {FindingOut[]} */
 let findings = [];
 let hasCases = false;
 let opening = new AbortController();
-/** @type {Picture|null} */
-let picture = null;
-let painting = 0;
 
 function panes() {
   return [first, second].filter((pane) => pane.told);
@@ -122,8 +122,7 @@ async function annotation(wanted, signal) {
 async function show(wanted, told, beside, decoded) {
   const same = source === wanted;
   source = wanted;
-  pixels = decoded;
-  picture = new Picture(told.image.width, told.image.height);
+  painter.pixels = decoded;
   first.show(told);
   second.show(beside);
   for (const pane of [first, second]) {
@@ -142,6 +141,7 @@ async function show(wanted, told, beside, decoded) {
     if (input instanceof HTMLInputElement && input.value === "contrast") input.disabled = !first.evidence?.hasContrast;
   }
   if (!same) settings.threshold = null;
+  if (!beside) settings.listed = "a";
   // The panes measure themselves now that they are there.
   for (const pane of panes()) pane.viewer.measure();
   view.show(told.image.width, told.image.height, told.image.pixel_aspect);
@@ -203,108 +203,33 @@ function sayProblem(text) {
   problem.hidden = !text;
 }
 
-/** Paint the image through its window, once a frame at most. */
-function paint() {
-  if (painting) return;
-  painting = requestAnimationFrame(() => {
-    painting = 0;
-    if (!pixels || !picture) return;
-    pixels.paint(windowing.window, settings.muted && settings.overlay, picture.canvas);
-    for (const pane of panes()) pane.viewer.setPicture(picture);
-  });
-}
-
-let mutedBefore = true;
-
 function update() {
-  showControls(scaleEnd());
+  controls.show(findings, panes(), listed());
   for (const pane of panes()) {
     pane.viewer.setFindings(settings.findings ? findings : []);
     pane.letter = panes().length > 1 ? (pane === first ? "A" : "B") : "";
     pane.update();
   }
   showAnswer(panes(), settings);
-  showRegions(first, panes().length > 1, (x, y) => view.centreOn(x, y));
+  showRegions(listed(), (x, y) => view.centreOn(x, y));
   byId("case-head", HTMLElement).textContent = panes().length > 1 ? "Your reading of A" : "Your reading";
-  const muted = settings.muted && settings.overlay;
-  if (muted !== mutedBefore) {
-    mutedBefore = muted;
-    paint();
-  }
+  painter.follow();
 }
 
-/** The evidence at the end of the colour scale, where the threshold's slider ends as well. */
+/** The model whose regions are listed. */
+function listed() {
+  return settings.listed === "b" && second.told ? second : first;
+}
+
+/** The evidence at the end of its colour scale, where the threshold's slider ends as well. */
 function scaleEnd() {
-  return settings.range * (first.evidence?.limit(settings.kind) ?? 1);
+  return settings.range * (listed().evidence?.limit(settings.kind) ?? 1);
 }
 
-/** @param {number} limit Evidence at the threshold slider's end. */
-function showControls(limit) {
-  check("kind", settings.kind);
-  check("sign", settings.sign);
-  byId("opacity", HTMLInputElement).value = String(Math.round(100 * settings.opacity));
-  byId("opacity-value", HTMLElement).textContent = `${Math.round(100 * settings.opacity)} %`;
-  byId("range", HTMLInputElement).value = String(rangeToSlider(settings.range));
-  byId("range-value", HTMLElement).textContent = plainPercent(settings.range);
-  byId("range", HTMLInputElement).setAttribute(
-    "aria-valuetext",
-    `${plainPercent(settings.range)} of the strongest evidence`,
-  );
-  byId("findings-note", HTMLElement).textContent = findingsNote();
-  const { threshold } = settings;
-  const slider = byId("threshold", HTMLInputElement);
-  slider.value = String(threshold === null ? 0 : Math.min(100, Math.round((100 * threshold) / limit)));
-  const text = threshold === null ? "auto" : `≥ ${threshold.toFixed(2)}`;
-  byId("threshold-value", HTMLElement).textContent = text;
-  slider.setAttribute(
-    "aria-valuetext",
-    threshold === null ? "automatic" : `${threshold.toFixed(2)} logit units or more`,
-  );
-  byId("threshold-auto", HTMLButtonElement).disabled = threshold === null;
-  byId("show-overlay", HTMLInputElement).checked = settings.overlay;
-  byId("show-regions", HTMLInputElement).checked = settings.regions;
-  byId("show-findings", HTMLInputElement).checked = settings.findings;
-  byId("show-findings", HTMLInputElement).disabled = findings.length === 0;
-  byId("show-grey", HTMLInputElement).checked = settings.muted;
-}
-
-/** The scale's slider is logarithmic: from a thousandth to all of the strongest evidence. */
-const LEAST_RANGE = 1e-3;
-
-/** @param {number} range */
-function rangeToSlider(range) {
-  return Math.round(100 * (1 - Math.log(range) / Math.log(LEAST_RANGE)));
-}
-
-/** @param {number} part */
-function plainPercent(part) {
-  return `${Number((100 * part).toPrecision(2))} %`;
-}
-
-function findingsNote() {
-  const counts = findings.map(({ finding, outline }) => `${finding.replaceAll("_", " ")} (${outline.length})`);
-  return counts.length ? `Annotated: ${counts.join(", ")}.` : "";
-}
-
-/** @param {string} name @param {string} value */
-function check(name, value) {
-  for (const input of document.querySelectorAll(`input[name="${name}"]`)) {
-    if (input instanceof HTMLInputElement) input.checked = input.value === value;
-  }
-}
-
-/** @param {number} step In hundredths of the scale. */
-function stepThreshold(step) {
-  const limit = scaleEnd();
-  const now = settings.threshold ?? 0;
-  settings.set({ threshold: Math.min(limit, Math.max(0, now + step * limit)) });
-  announce(`Threshold ${settings.threshold?.toFixed(2)}`);
-}
-
-/** @param {number} factor */
-function stepRange(factor) {
-  settings.set({ range: Math.min(1, Math.max(LEAST_RANGE, settings.range * factor)) });
-  announce(`Colour scale to ${plainPercent(settings.range)} of the strongest evidence`);
+function listOther() {
+  if (panes().length < 2) return;
+  settings.set({ listed: settings.listed === "a" ? "b" : "a" });
+  announce(`Regions of ${listed().told?.model.name}, ${settings.listed.toUpperCase()}`);
 }
 
 /** @param {number} index */
@@ -339,7 +264,6 @@ function connect() {
     ["actual", () => view.actual()],
     ["previous", () => library.step(-1)],
     ["next", () => library.step(1)],
-    ["threshold-auto", () => settings.set({ threshold: null })],
     ["open-help", () => byId("help-dialog", HTMLDialogElement).showModal()],
     ["report", () => void save("report.html", () => makeReport(panes(), /** @type {Source} */ (source), form.saved))],
     ["maps", () => void save("maps.npz", () => predictFile(/** @type {Source} */ (source), mapsAsked()))],
@@ -349,17 +273,6 @@ function connect() {
     select.addEventListener("change", () => source && open(source, first.told?.image.frame ?? null));
   }
   frameInput.addEventListener("change", () => stepFrame(0));
-  radios("kinds", (value) => settings.set({ kind: value === "contrast" ? "contrast" : "own", threshold: null }));
-  radios("signs", (value) => settings.set({ sign: value === "for" || value === "against" ? value : "both" }));
-  slider("opacity", (value) => settings.set({ opacity: value / 100 }));
-  slider("range", (value) => settings.set({ range: LEAST_RANGE ** (1 - value / 100) }));
-  slider("threshold", (value) => {
-    settings.set({ threshold: (value / 100) * scaleEnd() });
-  });
-  tick("show-overlay", (overlay) => settings.set({ overlay }));
-  tick("show-regions", (regions) => settings.set({ regions }));
-  tick("show-findings", (shown) => settings.set({ findings: shown }));
-  tick("show-grey", (muted) => settings.set({ muted }));
   listenForKeys(shortcuts());
 }
 
@@ -385,25 +298,6 @@ async function save(name, content) {
   }
 }
 
-/** @param {string} id @param {(value: string) => void} run */
-function radios(id, run) {
-  byId(id, HTMLElement).addEventListener("change", (event) => {
-    if (event.target instanceof HTMLInputElement) run(event.target.value);
-  });
-}
-
-/** @param {string} id @param {(value: number) => void} run */
-function slider(id, run) {
-  const input = byId(id, HTMLInputElement);
-  input.addEventListener("input", () => run(Number(input.value)));
-}
-
-/** @param {string} id @param {(value: boolean) => void} run */
-function tick(id, run) {
-  const input = byId(id, HTMLInputElement);
-  input.addEventListener("change", () => run(input.checked));
-}
-
 /** @returns {import("./keys.js").Shortcut[]} */
 function shortcuts() {
   const digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -422,11 +316,12 @@ function shortcuts() {
     { keys: ["s"], text: "evidence for, against, both", run: () => settings.set({ sign: after(/** @type {const} */ (["both", "for", "against"]), settings.sign) }) },
     { keys: ["o"], text: "overlay on or off", run: () => settings.set({ overlay: !settings.overlay }) },
     { keys: ["r"], text: "regions on or off", run: () => settings.set({ regions: !settings.regions }) },
+    { keys: ["b"], text: "list the regions of the other model", run: listOther },
     { keys: ["a"], text: "annotation on or off", run: () => settings.set({ findings: !settings.findings }) },
     { keys: ["g"], text: "muted image under evidence, or its own colours", run: () => settings.set({ muted: !settings.muted }) },
     { keys: ["[", "]"], text: "less, more opacity", run: (key) => opacity(key === "[" ? -0.1 : 0.1) },
-    { keys: ["k", "l"], text: "colour scale to weaker, stronger evidence", run: (key) => stepRange(key === "k" ? 0.5 : 2) },
-    { keys: [",", "."], text: "lower, higher threshold", run: (key) => stepThreshold(key === "," ? -0.02 : 0.02) },
+    { keys: ["k", "l"], text: "colour scale to weaker, stronger evidence", run: (key) => controls.stepRange(key === "k" ? 0.5 : 2) },
+    { keys: [",", "."], text: "lower, higher threshold", run: (key) => controls.stepThreshold(key === "," ? -0.02 : 0.02) },
     { keys: ["+", "-"], text: "zoom in, out", run: (key) => (key === "+" ? view.zoomIn() : view.zoomOut()) },
     { keys: ["0"], text: "fit the image", run: () => view.fit() },
     { keys: ["z"], text: "one pixel on one of the screen", run: () => view.actual() },
@@ -436,26 +331,6 @@ function shortcuts() {
     { keys: ["t"], text: "light or dark", run: nextTheme },
     { keys: ["?"], text: "this list", run: () => byId("help-dialog", HTMLDialogElement).showModal() },
   ];
-}
-
-/** Ask for the token in a dialog, as often as it takes. @param {boolean} wrong @returns {Promise<string>} */
-function askToken(wrong) {
-  const dialog = byId("token-dialog", HTMLDialogElement);
-  const input = byId("token", HTMLInputElement);
-  if (wrong) byId("token-note", HTMLElement).textContent = "That is not the token. Whoever started the server has it.";
-  input.value = "";
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener(
-      "close",
-      () => {
-        const given = input.value.trim();
-        input.value = "";
-        resolve(given ? given : askToken(false));
-      },
-      { once: true },
-    );
-  });
 }
 
 async function start() {

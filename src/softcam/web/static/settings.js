@@ -17,6 +17,8 @@ export class Settings extends EventTarget {
     this.range = 1;
     /** @type {number|null} In logit units; null for half of the strongest cell, for regions. */
     this.threshold = null;
+    /** @type {"a"|"b"} Whose regions are listed, where two models are shown. */
+    this.listed = "a";
     this.overlay = true;
     this.regions = true;
     this.findings = true;

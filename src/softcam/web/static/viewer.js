@@ -1,17 +1,17 @@
-// One image with what is laid over it, and the pointer and keys that move and read it.
+// One image with what is laid over it: evidence, regions, annotation and the reading mark.
 
 import { Overlay } from "./overlay.js";
+import { listenToArrows, listenToPointer } from "./pointing.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {import("./evidence.js").EvidenceMap} EvidenceMap */
 /** @typedef {import("./overlay.js").Look} Look */
 /** @typedef {import("./types.js").Region} Region */
 /** @typedef {import("./types.js").FindingOut} FindingOut */
-/** @typedef {{onWindow: (dx: number, dy: number) => void}} Hooks */
+/** @typedef {import("./pointing.js").Hooks} Hooks */
 
 const MOST_NUMBERS = 9;
 const MOST_NAMED = 100;
-const KEY_PAN = 60;
 const SHARP = 3;
 const ANNOTATION = "#19d447";
 
@@ -24,7 +24,6 @@ export class Viewer {
   constructor(canvas, view, hooks) {
     this.canvas = canvas;
     this.view = view;
-    this.hooks = hooks;
     /** @type {import("./pixels.js").Picture|null} */
     this.picture = null;
     /** @type {EvidenceMap|null} */
@@ -36,13 +35,10 @@ export class Viewer {
     /** @type {FindingOut[]} */
     this.findings = [];
     this.frame = 0;
-    /** @type {Map<number, {x: number, y: number}>} Fingers and buttons that are down. */
-    this.down = new Map();
-    this.moved = false;
-    this.windowing = false;
     view.addEventListener("change", () => this.redraw());
     new ResizeObserver(() => this.measure()).observe(canvas);
-    this.listen();
+    listenToPointer(canvas, view, hooks);
+    listenToArrows(canvas, view, () => this.map);
   }
 
   /** @param {import("./pixels.js").Picture|null} picture */
@@ -234,145 +230,6 @@ export class Viewer {
       ["#ffe45c", 1.25 * ratio],
     ]);
   }
-
-  listen() {
-    const { canvas, view } = this;
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.down.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-      this.moved = this.down.size > 1;
-      this.windowing = event.button === 2 || event.shiftKey;
-      canvas.focus({ preventScroll: true });
-    });
-    canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {
-      canvas.addEventListener(name, (event) => {
-        const known = this.down.delete(event.pointerId);
-        if (known && name === "pointerup" && !this.moved && event.button === 0) {
-          const { x, y } = this.pixel(event);
-          // A click leaves the mark there, or takes it away where it is.
-          const again = view.pinned && view.cursor?.x === x && view.cursor.y === y;
-          view.read(x, y, !again);
-        }
-      });
-    }
-    canvas.addEventListener("pointerleave", () => {
-      if (!view.pinned) view.forget();
-    });
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("dblclick", () => view.fit());
-    canvas.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1;
-        view.zoom(Math.exp(-0.0015 * lines * event.deltaY), event.offsetX, event.offsetY);
-      },
-      { passive: false },
-    );
-    canvas.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  /** @param {PointerEvent} event */
-  move(event) {
-    const { view } = this;
-    const before = this.down.get(event.pointerId);
-    if (!before) {
-      if (event.pointerType !== "touch" && !view.pinned) {
-        const { x, y } = this.pixel(event);
-        view.read(x, y, false);
-      }
-      return;
-    }
-    const now = { x: event.offsetX, y: event.offsetY };
-    const far = Math.hypot(now.x - before.x, now.y - before.y);
-    if (!this.moved && far < 4) return;
-    this.moved = true;
-    const other = [...this.down].find(([id]) => id !== event.pointerId)?.[1];
-    if (other) {
-      const stretch =
-        Math.hypot(now.x - other.x, now.y - other.y) /
-        Math.max(1, Math.hypot(before.x - other.x, before.y - other.y));
-      view.zoom(stretch, (now.x + other.x) / 2, (now.y + other.y) / 2);
-      view.pan((now.x - before.x) / 2, (now.y - before.y) / 2);
-    } else if (this.windowing) {
-      this.hooks.onWindow(now.x - before.x, now.y - before.y);
-    } else {
-      view.pan(now.x - before.x, now.y - before.y);
-    }
-    this.down.set(event.pointerId, now);
-  }
-
-  /** @param {PointerEvent} event */
-  pixel(event) {
-    const at = this.view.imagePoint(event.offsetX, event.offsetY);
-    return { x: Math.floor(at.x), y: Math.floor(at.y) };
-  }
-
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    const step = /** @type {Record<string, [number, number]>} */ ({
-      ArrowLeft: [-1, 0],
-      ArrowRight: [1, 0],
-      ArrowUp: [0, -1],
-      ArrowDown: [0, 1],
-    })[event.key];
-    if (event.altKey || event.metaKey) return;
-    if (step) {
-      event.preventDefault();
-      if (event.ctrlKey) this.view.pan(-KEY_PAN * step[0], -KEY_PAN * step[1]);
-      else this.step(step, event.shiftKey);
-    } else if (event.key === "Escape" && this.view.cursor) {
-      this.view.forget();
-    }
-  }
-
-  /**
-   * Move the mark by a cell, or a pixel.
-   * @param {[number, number]} step
-   * @param {boolean} fine
-   */
-  step([dx, dy], fine) {
-    const { view } = this;
-    const from = view.cursor ?? {
-      x: Math.min(view.width - 1, Math.floor(view.x)),
-      y: Math.min(view.height - 1, Math.floor(view.y)),
-    };
-    const cell = this.map?.grid.cellAt(from.x, from.y);
-    const x = from.x + (view.cursor && !cell ? dx * 8 : 0);
-    const y = from.y + (view.cursor && !cell ? dy * 8 : 0);
-    if (!view.cursor) view.read(x, y, true);
-    else if (fine) view.read(clamp(from.x + dx, view.width), clamp(from.y + dy, view.height), true);
-    else if (cell && this.map) {
-      const { columns, rows } = this.map.grid;
-      view.read(
-        dx ? next(columns, cell.column, dx, from.x) : from.x,
-        dy ? next(rows, cell.row, dy, from.y) : from.y,
-        true,
-      );
-    } else view.read(clamp(x, view.width), clamp(y, view.height), true);
-    view.follow();
-  }
-}
-
-/** @param {number} value @param {number} length */
-function clamp(value, length) {
-  return Math.min(length - 1, Math.max(0, value));
-}
-
-/**
- * The middle of the next cell that has pixels.
- * @param {[number, number][]} spans
- * @param {number} cell
- * @param {number} step
- * @param {number} otherwise
- */
-function next(spans, cell, step, otherwise) {
-  for (let i = cell + step; i >= 0 && i < spans.length; i += step) {
-    const [start, end] = spans[i] ?? [0, 0];
-    if (end > start) return Math.floor((start + end) / 2);
-  }
-  return otherwise;
 }
 
 /**
