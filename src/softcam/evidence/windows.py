@@ -44,10 +44,10 @@ class WindowStep(Step):
             windows: Shape (N, C, kh * kw).
 
         Returns:
-            Shape (N, D, kh * kw).
+            Shape (kh * kw, N, D).
         """
         weight = self.weight.to(windows.dtype)
-        return torch.bmm(windows.permute(2, 0, 1).contiguous(), weight).permute(1, 2, 0)
+        return torch.bmm(windows.permute(2, 0, 1).contiguous(), weight)
 
 
 class WindowedEvidence(SpatialHead):
@@ -119,8 +119,11 @@ class WindowedEvidence(SpatialHead):
     def _shares(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Split the logits of windows (N, C, P) into shares (N, K, P) and a constant (N, K)."""
         first: WindowStep = self.steps[0]  # type: ignore[assignment]
-        units = first.parts(windows)
-        vector = units.sum(2)
+        parts = first.parts(windows)
+        # Summed over the first axis: OpenVINO adds a bias along the middle axis of three wrongly
+        # to a sum over another (its issue 23616).
+        vector = parts.sum(0)
+        units = parts.permute(1, 2, 0)
         if first.bias is not None:
             vector = vector + first.bias.to(vector.dtype)
         held = []
