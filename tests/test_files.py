@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from softcam.errors import InputError
-from softcam.files import lock_name, locked, replacing, write_atomically
+from softcam.files import folder_for, lock_name, locked, reason_of, replacing, write_atomically
 
 
 def test_a_file_is_written_in_utf_8_and_replaced(tmp_path):
@@ -58,3 +60,28 @@ def test_a_folder_is_locked_while_a_command_works_in_it(tmp_path):
     with locked(folder, "scoring"):
         pass
     assert (folder / lock_name("scoring")).is_file()
+
+
+def test_a_new_folder_goes_again_where_nothing_came_to_lie_in_it(tmp_path):
+    with pytest.raises(InputError), folder_for(tmp_path / "new"):
+        raise InputError("nothing to write.")
+    assert not (tmp_path / "new").exists()
+    with folder_for(tmp_path / "kept") as folder:
+        (folder / "file").touch()
+    (tmp_path / "old").mkdir()
+    with folder_for(tmp_path / "old"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", "old"}
+
+
+def test_the_reason_is_the_system_s_also_where_a_library_raises_its_own():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert reason_of(full) == "No space left on device"
+    try:
+        try:
+            raise full
+        except OSError as error:
+            raise OSError("failed to write an element") from error
+    except OSError as error:
+        assert reason_of(error) == "No space left on device"
+    assert reason_of(OSError("odd")) == "odd"

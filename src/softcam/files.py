@@ -24,6 +24,39 @@ def folder_mode() -> int:
     return 0o777 & ~_umask()
 
 
+def reason_of(error: OSError) -> str:
+    """Say why a file could not be used; libraries raise errors of their own from the system's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def folder_for(path: Path) -> Iterator[Path]:
+    """Make a folder, and take it away again where nothing came to lie in it.
+
+    Args:
+        path: The folder; one that exists stays as it is.
+
+    Yields:
+        The folder.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        if new:
+            with suppress(OSError):  # not empty: it is of use
+                path.rmdir()
+
+
 def write_atomically(path: Path, content: bytes | str) -> Path:
     """Write a file beside its place and move it there, so that no reader meets half of it.
 
@@ -71,7 +104,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         _settle(path.parent)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot write here ({error.strerror}); choose a folder that exists, is "
+            f"{path}: cannot write here ({reason_of(error)}); choose a folder that exists, is "
             "writable and has room."
         ) from error
     finally:

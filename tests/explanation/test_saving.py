@@ -11,6 +11,7 @@ from softcam.data.steps import Flip, Pad, Resize
 from softcam.errors import InputError
 from softcam.explanation.explain import explain
 from softcam.explanation.saving import class_file_names, input_to_file, safe_name
+from softcam.files import write_atomically
 
 
 @pytest.fixture
@@ -90,6 +91,24 @@ def test_a_folder_that_cannot_be_made_is_named(two, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"eye\.png cannot be written"):
         two.save(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_full_disk_leaves_nothing_new_and_what_was_there(two, tmp_path, monkeypatch, after):
+    two.save(tmp_path, stem="old")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    done = []
+
+    def until_full(path, content):
+        if len(done) == after:
+            raise InputError(f"{path}: cannot write here (No space left on device).")
+        done.append(path)
+        return write_atomically(path, content)
+
+    monkeypatch.setattr("softcam.explanation.saving.write_atomically", until_full)
+    with pytest.raises(InputError, match="No space left"):
+        two.save(tmp_path, stem="new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_failure_leaves_no_half_written_file(two, tmp_path):

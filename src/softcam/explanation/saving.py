@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,14 +67,29 @@ def save(
             f"({error.strerror}); choose another folder."
         ) from error
     name = safe_name(stem) if stem is not None else _free_stem(explanation, target)
-    written = [write_atomically(target / f"{name}.npz", arrays(explanation))]
-    summary = explanation.plot(contrast=contrast)
-    written.append(write_atomically(target / f"{name}_summary.png", _png(summary, dpi)))
+    content: dict[Path, bytes | str] = {target / f"{name}.npz": arrays(explanation)}
+    content[target / f"{name}_summary.png"] = _png(explanation.plot(contrast=contrast), dpi)
     for class_, file_name in class_file_names(explanation.mapped_classes).items():
         figure = explanation.plot(class_, contrast=contrast)
-        written.append(write_atomically(target / f"{name}_{file_name}.png", _png(figure, dpi)))
+        content[target / f"{name}_{file_name}.png"] = _png(figure, dpi)
     text = json.dumps(to_dict(explanation), indent=1, allow_nan=False, ensure_ascii=False)
-    return [write_atomically(target / f"{name}.json", text + "\n"), *written]
+    vouching = target / f"{name}.json"
+    _write_all({**content, vouching: text + "\n"})
+    return [vouching, *content]
+
+
+def _write_all(content: Mapping[Path, bytes | str]) -> None:
+    """Write files in order; where one cannot be written, those that were not there go again."""
+    new = []
+    try:
+        for path, data in content.items():
+            if not path.exists():
+                new.append(path)
+            write_atomically(path, data)
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def safe_name(text: str) -> str:

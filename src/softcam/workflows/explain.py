@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from softcam.explanation.explain import explain
 from softcam.explanation.explanation import Explanation
 from softcam.explanation.predictor import Predictor
 from softcam.explanation.views import AveragedPredictor
+from softcam.files import folder_for
 from softcam.workflows.predictors import model_file_of, open_predictor
 from softcam.workflows.progress import image_progress
 
@@ -105,16 +107,11 @@ def explain_files(
     if dicom_out is not None:
         dicom = _DicomOut(Path(dicom_out), model, dicom_objects, contrast=contrast, tta=tta)
     predictor = AveragedPredictor(open_predictor(model), tta)
-    target = Path(out)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{target}: cannot be made ({error.strerror}); choose another --out."
-        ) from error
     paths, problems = _files(images)
     written = []
-    with image_progress("explaining", shown=show_progress) as told:
+    with ExitStack() as stack:
+        target = _made(Path(out), stack)
+        told = stack.enter_context(image_progress("explaining", shown=show_progress))
         for number, path in enumerate(paths, start=1):
             try:
                 if dicom is not None:
@@ -128,6 +125,16 @@ def explain_files(
                 written.append(ExplainedImage.of(explanation, [*files, *objects]))
             told(number, len(paths))
     return Explained(tuple(written), tuple(problems), () if dicom is None else dicom.notes())
+
+
+def _made(out: Path, stack: ExitStack) -> Path:
+    """Make the output folder, which goes again at the stack's end if nothing lies in it."""
+    try:
+        return stack.enter_context(folder_for(out))
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be made ({error.strerror}); choose another --out."
+        ) from error
 
 
 class _DicomOut:

@@ -37,7 +37,7 @@ from softcam.deploy.dicom.source import Source, open_source, stem_of
 from softcam.deploy.dicom.uids import Uids
 from softcam.explanation.explanation import Explanation
 from softcam.explanation.saving import safe_name
-from softcam.files import folder_mode
+from softcam.files import folder_for, folder_mode, reason_of
 
 OBJECTS = ("seg", "sc", "sr", "pm")
 """Segmentation, secondary capture, structured report, parametric map."""
@@ -200,25 +200,24 @@ def _write_together(made: Mapping[str, Dataset], out: Path, stem: str, name: str
     """Write files into a hidden folder that takes its name when all are whole and on the disk."""
     if not made:
         raise InputError(f"{name}: there is no object to write; ask for others besides seg.")
-    temporary: Path | None = None
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{stem}.", dir=out))
-        for file_name, dataset in made.items():
-            with (temporary / file_name).open("xb") as stream:
-                pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-                stream.flush()
-                os.fsync(stream.fileno())
-        temporary.chmod(folder_mode())  # as any program would; mkdtemp's 0700 is stricter
-        return _take_name(temporary, out, stem)
+        with folder_for(out):
+            temporary = Path(tempfile.mkdtemp(prefix=f".{stem}.", dir=out))
+            try:
+                for file_name, dataset in made.items():
+                    with (temporary / file_name).open("xb") as stream:
+                        pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                temporary.chmod(folder_mode())  # as any program would; mkdtemp's 0700 is stricter
+                return _take_name(temporary, out, stem)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"{out}: the DICOM objects of {name} cannot be written here ({error.strerror}); "
+            f"{out}: the DICOM objects of {name} cannot be written here ({reason_of(error)}); "
             "choose a folder that is writable and has room."
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _take_name(temporary: Path, out: Path, stem: str) -> Path:
