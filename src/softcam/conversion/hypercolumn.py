@@ -60,6 +60,10 @@ class Hypercolumn(nn.Module):
         self.placed = [[Placement(*axis) for axis in stage] for stage in placed]
         self.relu = nn.ReLU()
 
+    def extra_repr(self) -> str:
+        """Say where the stages lie: two necks of the same weights may differ in that."""
+        return f"placed={[[tuple(axis) for axis in stage] for stage in self.placed]}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute the joined map of shape (B, width, h, w), h and w of the finest stage."""
         features = self.backbone(x)

@@ -113,6 +113,10 @@ class EvidenceLayer(SpatialHead):
             layer.conv.bias = nn.Parameter(given.detach(), requires_grad=given.requires_grad)
         return layer
 
+    def extra_repr(self) -> str:
+        """Say how sharp it is: two heads of the same weights may differ in that."""
+        return f"concentration={self.concentration!r}"
+
     def forward(self, features: Tensor) -> Tensor:
         """Give every position its evidence.
 
@@ -205,6 +209,10 @@ class StageEvidence(nn.Module):
             total = sum(biases, first.conv.weight.new_zeros(first.num_outputs))
             head.layers[0].conv.bias = nn.Parameter(total)  # type: ignore[union-attr]
         return head
+
+    def extra_repr(self) -> str:
+        """Say how sharp it is: two heads of the same weights may differ in that."""
+        return f"concentration={self.concentration!r}"
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Add the stages' evidence at the finest resolution.

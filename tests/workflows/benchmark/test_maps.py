@@ -75,6 +75,24 @@ def test_another_class_score_or_weight_is_another_map(subject, images, tmp_path)
     np.testing.assert_allclose(changed, direct(subject, images), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("stages", [(1, 2), 1])
+def test_what_changes_after_training_without_a_weight_is_another_classifier(stages):
+    neck = {"neck": "hypercolumn"} if stages != 1 else {}
+    model = create_model(
+        "test_resnet", num_classes=2, mode="fresh", stages=stages, concentration=1.0, **neck
+    )
+    found = {subject_digest(subject_of(model))}
+    model.head.concentration = 8.0
+    found.add(subject_digest(subject_of(model)))
+    if neck:
+        model.backbone.placed = [
+            [axis._replace(offset=axis.offset + 0.1) for axis in stage]
+            for stage in model.backbone.placed
+        ]
+        found.add(subject_digest(subject_of(model)))
+    assert len(found) == 2 + bool(neck)
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00 not a map", None])
 def test_a_damaged_map_is_computed_again(subject, images, tmp_path, damage):
     MapStore(tmp_path).maps(EVIDENCE, subject, images, CLASSES, contrast=False)
