@@ -377,6 +377,12 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     assert "none.csv does not exist" in _error(tmp_path / "none.csv")
 
 
+def test_an_image_in_the_place_of_a_table_is_called_one(tmp_path: Path) -> None:
+    image = tmp_path / "scan.JPG"
+    image.write_bytes(b"\xff\xd8\xff\xe0")
+    assert "scan.JPG is an image, not a table" in _error(image)
+
+
 def test_a_table_without_an_image_column_is_refused(tmp_path: Path) -> None:
     message = _error(files.table(tmp_path, "file,label\na.png,0\n"))
     assert "no column 'image'" in message

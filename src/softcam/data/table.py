@@ -12,7 +12,7 @@ from softcam.data.annotationfiles import read_annotations
 from softcam.data.dicompatients import patients_of
 from softcam.data.folder import SPLITS, scan_folder
 from softcam.data.frames import split_frame
-from softcam.data.imagefolder import ImageFolder
+from softcam.data.imagefolder import SUFFIXES, ImageFolder
 from softcam.data.labels import read_flag
 from softcam.data.meaning import Meaning, settle
 from softcam.data.problems import Problems
@@ -96,6 +96,11 @@ def _find(path: Path) -> tuple[Path | None, Path]:
         return (table if table.is_file() else None), path
     if not path.exists():
         raise InputError(f"{path} does not exist; give a table.csv or a folder of images.")
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(
+            f"{path} is an image, not a table; give a table.csv or the folder of images. `softcam "
+            "explain` takes single images."
+        )
     return path, path.parent
 
 
