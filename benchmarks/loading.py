@@ -52,7 +52,7 @@ from softcam.data.cache import PreparedCache
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.table import read_table
 from softcam.training.dataset import ImageDataset
-from softcam.training.loop import make_loader
+from softcam.training.loaders import make_loader
 
 PEER, CONTROL = "torchvision ImageFolder", "the same again"
 UNCACHED, CACHED = "softcam, uncached", "softcam, cache folder"

@@ -53,7 +53,8 @@ from softcam.data.preprocessing import Preprocessing
 from softcam.data.table import read_table
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import ImageDataset
-from softcam.training.loop import choose_workers, fit
+from softcam.training.loaders import choose_workers
+from softcam.training.loop import fit
 from softcam.training.precision import choose_device, choose_precision
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
