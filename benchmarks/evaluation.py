@@ -20,10 +20,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
-import os
-import platform
 import random
 import sys
 import tempfile
@@ -35,6 +32,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from common import name_machine, write_json
 from inference import Timing, black_box, logit_error, measure
 from PIL import Image
 from rich.console import Console
@@ -304,20 +302,10 @@ def main() -> None:
         parser.error(f"--images must be a multiple of --round, {args.round}")
     if args.threads:
         torch.set_num_threads(args.threads)
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-    }
     console = Console(highlight=False, width=100)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = name_machine(console, timm=timm.__version__)
     results = {name: SECTIONS[name](args, console) for name in args.sections}
-    if args.json:
-        settings = {key: str(v) if key == "json" else v for key, v in vars(args).items()}
-        text = json.dumps({"machine": machine, "settings": settings, "results": results}, indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
+    write_json(args.json, args, machine=machine, results=results)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
-import json
 import os
-import platform
 import random
 import sys
 import tempfile
@@ -42,6 +40,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import name_machine, write_json
 from rich.console import Console
 from rich.table import Table as Printed
 
@@ -330,15 +329,9 @@ def main() -> None:
         args.train_images, args.epochs = min(args.train_images, 200), 1
         args.rounds, args.limit, args.calibrate = min(args.rounds, 10), 100, 32
     torch.set_num_threads(args.threads)
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "threads": args.threads,
-        **{name: metadata.version(name) for name in ("torch", "onnxruntime", "openvino", "nncf")},
-    }
     console = Console(highlight=False, width=100)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()), markup=False)
+    versions = {name: metadata.version(name) for name in ("onnxruntime", "openvino", "nncf")}
+    machine = name_machine(console, load=round(os.getloadavg()[0], 1), **versions)
     with tempfile.TemporaryDirectory(prefix="softcam-export-") as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -346,13 +339,7 @@ def main() -> None:
     show(rows, args.batch, console)
     console.print(f"load after it: {os.getloadavg()[0]:.1f}")
     console.print(verdict(rows), soft_wrap=True)
-    if args.json:
-        settings = {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in vars(args).items()
-        }
-        result = {"machine": machine, "settings": settings, "rows": [r.figures() for r in rows]}
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(args.json, args, machine=machine, rows=[row.figures() for row in rows])
 
 
 if __name__ == "__main__":

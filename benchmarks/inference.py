@@ -19,9 +19,6 @@ from __future__ import annotations
 import argparse
 import copy
 import gc
-import json
-import os
-import platform
 import random
 import sys
 import time
@@ -34,6 +31,7 @@ import numpy as np
 import timm
 import torch
 import torchvision
+from common import name_machine, write_json
 from peers import LIBRARIES, Peer, correlations, installed_peers
 from rich.console import Console
 from rich.table import Table
@@ -272,20 +270,10 @@ def main() -> None:
         parser.error("--rounds and --classes must be at least 1")
     if args.threads:
         torch.set_num_threads(args.threads)
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-    }
     console = Console(highlight=False, width=100)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = name_machine(console, timm=timm.__version__)
     results = [run_one(n, batch, args, console) for n in args.models for batch in args.batches]
-    if args.json:
-        settings = {key: str(v) if key == "json" else v for key, v in vars(args).items()}
-        text = json.dumps({"machine": machine, "settings": settings, "results": results}, indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
+    write_json(args.json, args, machine=machine, results=results)
     console.print(verdict(results), soft_wrap=True)
 
 

@@ -24,10 +24,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
-import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +37,7 @@ import numpy as np
 import PIL
 import torch
 import torchvision
+from common import holds, in_fresh_process, name_machine, resident, say_flat, write_json
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -52,7 +50,7 @@ from softcam.data.cache import PreparedCache
 from softcam.data.preprocessing import Preprocessing
 from softcam.data.table import read_table
 from softcam.training.dataset import ImageDataset
-from softcam.training.loop import make_loader
+from softcam.training.loaders import make_loader
 
 PEER, CONTROL = "torchvision ImageFolder", "the same again"
 UNCACHED, CACHED = "softcam, uncached", "softcam, cache folder"
@@ -179,7 +177,7 @@ def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
         bound = BOUNDS.get(row["contestant"])
         verdict = ""
         if bound is not None:
-            verdict = f"{bound:.1f} " + ("holds" if row["ratio"] >= bound else "does NOT hold")
+            verdict = f"{bound:.1f} {holds(row['ratio'] >= bound)}"
         table.add_row(
             row["contestant"],
             f"{row['images_per_second']:.0f}",
@@ -223,12 +221,6 @@ def load_once(table_file: Path, way: str, size: int) -> dict[str, float]:
     return {"start": before, "table": read, "peak": peak, "rate": count / seconds}
 
 
-def resident(field: str) -> float:
-    """Read a field of this process's status in MiB."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
-
-
 def measure_memory(args: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
     """Load tables of growing length, each in a fresh process."""
     if not Path("/proc/self/status").is_file():
@@ -241,11 +233,9 @@ def measure_memory(args: argparse.Namespace, console: Console) -> list[dict[str,
             # The cache is filled in one process and read in another: each has its own peak.
             for way, note in ((WAYS[0], "being filled"), (WAYS[0], "filled"), (WAYS[1], "")):
                 print(f"{count} rows, {way} {note}", file=sys.stderr)
-                command = [sys.executable, __file__, "--child", str(table), way]
-                command += ["--memory-size", str(args.memory_size)]
-                done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+                given = ("--child", str(table), way, "--memory-size", str(args.memory_size))
                 label = f"{way}, {note}" if note else way
-                rows.append({"rows": count, "way": label, **json.loads(done.stdout)})
+                rows.append({"rows": count, "way": label, **in_fresh_process(__file__, *given)})
     table = Table(title="peak resident memory of the process, MiB", title_justify="left")
     for heading in ("way", "rows", "at the start", "table read", "peak", "ratio", "images/s"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
@@ -257,9 +247,7 @@ def measure_memory(args: argparse.Namespace, console: Console) -> list[dict[str,
             row["way"], f"{row['rows']}", *cells, f"{row['ratio']:.3f}", f"{row['rate']:.0f}"
         )
     console.print(table)
-    worst = max(row["ratio"] for row in rows)
-    holds = "holds" if worst <= FLAT else "does NOT hold"
-    console.print(f"flat within 10 %: {holds} (largest ratio {worst:.3f})")
+    say_flat(console, [row["ratio"] for row in rows], FLAT)
     return rows
 
 
@@ -286,20 +274,11 @@ def main() -> None:
         return
     if set(args.parts) - {"speed", "memory"}:
         parser.error("--parts takes speed and memory")
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "pillow": PIL.__version__,
-    }
     console = Console(highlight=False, width=100)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = name_machine(console, torchvision=torchvision.__version__, pillow=PIL.__version__)
     speed = measure_speed(args, console) if "speed" in args.parts else []
     memory = measure_memory(args, console) if "memory" in args.parts else []
-    if args.json:
-        text = json.dumps({"machine": machine, "speed": speed, "memory": memory}, indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
+    write_json(args.json, args, machine=machine, speed=speed, memory=memory)
 
 
 if __name__ == "__main__":

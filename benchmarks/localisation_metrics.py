@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import sys
 import time
@@ -30,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import name_machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -149,15 +148,7 @@ def main() -> None:
     except ImportError:
         raise SystemExit('quantus is not installed: pip install "softcam[bench]"') from None
     console = Console(highlight=False, width=110)
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "quantus": quantus.__version__,
-    }
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = name_machine(console, numpy=np.__version__, quantus=quantus.__version__)
     generator, rng = torch.Generator().manual_seed(args.seed), random.Random(args.seed)
     for call in contestants(*make_batch(2, args.size, generator)).values():
         for function in call.values():

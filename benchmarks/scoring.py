@@ -28,11 +28,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,7 +38,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from loading import draw, resident, write_rows
+from common import holds, in_fresh_process, name_machine, resident, say_flat, write_json
+from loading import draw, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -142,8 +140,7 @@ def show_speed(
     for name, own in seconds.items():
         low, middle, high = np.percentile(np.array(seconds[BARE]) / own, [25, 50, 75])
         rate = count / float(np.median(own))
-        holds = "holds" if middle >= BOUND else "does NOT hold"
-        verdict = f"{BOUND} {holds}" if name in WAYS else ""
+        verdict = f"{BOUND} {holds(middle >= BOUND)}" if name in WAYS else ""
         table.add_row(name, f"{rate:.1f}", f"{middle:.3f} \\[{low:.3f}, {high:.3f}]", verdict)
         rows.append(
             {
@@ -181,10 +178,8 @@ def measure_memory(args: argparse.Namespace, console: Console) -> list[dict[str,
         for count in args.rows:
             table = write_rows(Path(scratch) / str(count), count)
             print(f"{count} rows", file=sys.stderr)
-            command = [sys.executable, __file__, "--child", str(table)]
-            command += ["--memory-size", str(args.memory_size)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-            rows.append({"rows": count, **json.loads(done.stdout)})
+            given = ("--child", str(table), "--memory-size", str(args.memory_size))
+            rows.append({"rows": count, **in_fresh_process(__file__, *given)})
     table_ = Table(title="peak resident memory of the process, MiB", title_justify="left")
     for heading in ("rows", "model made", "peak", "ratio", "images/s"):
         table_.add_column(heading, justify="right")
@@ -193,9 +188,7 @@ def measure_memory(args: argparse.Namespace, console: Console) -> list[dict[str,
         cells = [f"{row['start']:.0f}", f"{row['peak']:.0f}", f"{row['ratio']:.3f}"]
         table_.add_row(f"{row['rows']}", *cells, f"{row['rate']:.0f}")
     console.print(table_)
-    worst = max(row["ratio"] for row in rows)
-    holds = "holds" if worst <= FLAT else "does NOT hold"
-    console.print(f"flat within 10 %: {holds} (largest ratio {worst:.3f})")
+    say_flat(console, [row["ratio"] for row in rows], FLAT)
     return rows
 
 
@@ -224,19 +217,11 @@ def main() -> None:
         return
     if set(args.parts) - {"speed", "memory"}:
         parser.error("--parts takes speed and memory")
-    machine = {
-        "processor": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
     console = Console(highlight=False, width=100)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = name_machine(console)
     speed = measure_speed(args, console) if "speed" in args.parts else []
     memory = measure_memory(args, console) if "memory" in args.parts else []
-    if args.json:
-        text = json.dumps({"machine": machine, "speed": speed, "memory": memory}, indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
+    write_json(args.json, args, machine=machine, speed=speed, memory=memory)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -41,6 +38,7 @@ import lightning
 import numpy as np
 import timm
 import torch
+from common import holds, name_machine, write_json
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -53,7 +51,8 @@ from softcam.data.preprocessing import Preprocessing
 from softcam.data.table import read_table
 from softcam.training.config import TrainConfig
 from softcam.training.dataset import ImageDataset
-from softcam.training.loop import choose_workers, fit
+from softcam.training.loaders import choose_workers
+from softcam.training.loop import fit
 from softcam.training.precision import choose_device, choose_precision
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -319,41 +318,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = write_images(Path(folder), args.images, args.size, args.seed)
         setting = Setting(args, data)
-        machine = {
-            "processor": platform.machine(),
-            "cpus": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "device": setting.device,
-            "precision": setting.precision,
-            "workers": setting.workers,
-        }
         console = Console(highlight=False, width=100)
-        console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+        machine = name_machine(
+            console, device=setting.device, precision=setting.precision, workers=setting.workers
+        )
         rows = speed(setting, args)
         steps = len(setting.train) // args.batch
         cost = penalty_cost(setting, float(np.median(rows[0]["seconds"])) / steps, args)
         peak = memory(args, data)
     show(console, args, rows)
     result = {"machine": machine, "speed": rows, "penalty": cost, "memory": peak}
-    if args.json:
-        settings = {key: str(value) for key, value in vars(args).items()}
-        text = json.dumps({**result, "settings": settings}, indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
+    write_json(args.json, args, **result)
     ratio, share = rows[-1]["ratio"][0], cost["share_of_a_step"]
     console.print(
         f"images a second at least {LEAST_SPEED} of the plain loop's: "
-        f"{_holds(ratio >= LEAST_SPEED)} ({ratio:.3f})\n"
-        f"penalty at most {MOST_PENALTY:.0%} of a step: {_holds(share[0] <= MOST_PENALTY)}"
+        f"{holds(ratio >= LEAST_SPEED)} ({ratio:.3f})\n"
+        f"penalty at most {MOST_PENALTY:.0%} of a step: {holds(share[0] <= MOST_PENALTY)}"
         f" ({share[0]:.3%} \\[{share[1]:.3%}, {share[2]:.3%}])\n"
-        f"peak memory at most {MOST_MEMORY} times: {_holds(peak['ratio'] <= MOST_MEMORY)}"
+        f"peak memory at most {MOST_MEMORY} times: {holds(peak['ratio'] <= MOST_MEMORY)}"
         f" ({peak['ratio']:.3f})",
         soft_wrap=True,
     )
-
-
-def _holds(true: bool) -> str:
-    return "holds" if true else "does NOT hold"
 
 
 def show(console: Console, args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:

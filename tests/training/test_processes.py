@@ -1,7 +1,6 @@
 import pytest
 
 from softcam.errors import InputError
-from softcam.training.loop import own_images
 from softcam.training.processes import Processes
 
 STARTED = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -42,12 +41,3 @@ def test_what_torchrun_says_is_read():
 def test_variables_that_make_no_sense_are_refused(values, message):
     with pytest.raises(InputError, match=message):
         Processes.of_environment(started(**values))
-
-
-@pytest.mark.parametrize(("count", "world"), [(7, 2), (8, 2), (1, 3), (5, 3)])
-def test_validation_images_are_divided_without_loss_and_as_many_to_each(count, world):
-    parts = [own_images(count, Processes(rank, world)) for rank in range(world)]
-    assert len({len(part) for part in parts}) == 1
-    # In turns, and cut off at the end, they are all in the order of the table.
-    turns = [image for turn in zip(*parts, strict=True) for image in turn]
-    assert turns[:count] == list(range(count))

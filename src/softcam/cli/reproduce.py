@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from softcam.cli.errors import InterruptedRunError
 from softcam.cli.printing import console, print_rows
+from softcam.cli.settings import assignment, given
 
 if TYPE_CHECKING:
     from softcam.report.reproduction.content import Reproduction
@@ -154,7 +155,6 @@ def reproduce(
 
     Example: softcam reproduce kaggle-dr --data downloads/dr --out runs/paper-dr --max-hours 200
     """
-    from softcam.cli.sweep import _assignment
     from softcam.workflows.reproduce.reproduce import plan
     from softcam.workflows.reproduce.reproduce import reproduce as run
     from softcam.workflows.reproduce.settings import reproduction_for
@@ -177,7 +177,7 @@ def reproduce(
         "penalties": penalties,
         "splits": splits,
         "resplit": resplit,
-        "training": dict(_assignment(text, "--set") for text in settings or ()),
+        "training": dict(assignment(text, "--set") for text in settings or ()),
         "methods": methods,
         "limit": limit,
         "followed": followed,
@@ -190,8 +190,7 @@ def reproduce(
         "workers": workers,
         "cache": cache,
     }
-    given = {name: value for name, value in own.items() if value not in (None, [], {})}
-    wanted = reproduction_for(given, resume=resume)
+    wanted = reproduction_for(given(own), resume=resume)
     again = f"softcam reproduce {wanted.data_set} --resume --out {shlex.quote(str(wanted.out))}"
     if dry_run:
         from softcam.workflows.reproduce.cost import refuse_above

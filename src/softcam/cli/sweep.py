@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from softcam.cli.errors import InterruptedRunError
 from softcam.cli.printing import console, print_rows
+from softcam.cli.settings import assignment, given
 
 _SEVERAL = ("--l1", "--l2", "--mix", "--seeds")
 
@@ -148,10 +149,9 @@ def sweep(
         "resamples": resamples,
         "jobs": jobs,
     }
-    training = dict(_assignment(text, "--set") for text in settings or ())
-    training |= {
-        name: value
-        for name, value in {
+    training = dict(assignment(text, "--set") for text in settings or ())
+    training |= given(
+        {
             "table": table,
             "model": model,
             "size": size,
@@ -160,11 +160,9 @@ def sweep(
             "device": device,
             "workers": workers,
             "cache": cache,
-        }.items()
-        if value is not None
-    }
-    given = {name: value for name, value in own.items() if value not in (None, [], {})}
-    wanted = sweep_for(given, training, config=config, resume=resume)
+        }
+    )
+    wanted = sweep_for(given(own), training, config=config, resume=resume)
     again = f"softcam sweep --resume --out {shlex.quote(str(wanted.out))}"
     try:
         result = run_sweep(wanted, resume=resume)
@@ -193,22 +191,6 @@ def _report(result: Any, out: Path, again: str) -> None:
         )
 
 
-def _assignment(text: str, option: str) -> tuple[str, Any]:
-    """Read name=value; the value is read as YAML, so that lists and numbers are what they are."""
-    import yaml
-
-    from softcam.errors import InputError
-
-    name, sign, value = text.partition("=")
-    name = name.strip().replace("-", "_")
-    if not sign or not name:
-        raise InputError(f"{option}: {text!r} is no name=value.")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"{option}: {name}: {value!r} is no value.") from error
-
-
 def _variant(text: str) -> tuple[str, dict[str, Any]]:
     from softcam.errors import InputError
 
@@ -218,4 +200,4 @@ def _variant(text: str) -> tuple[str, dict[str, Any]]:
         raise InputError(
             f'--variant: {text!r} is no "NAME name=value ...", such as "stage3 stages=3".'
         ) from error
-    return name, dict(_assignment(change, f"--variant {name}") for change in changes)
+    return name, dict(assignment(change, f"--variant {name}") for change in changes)

@@ -130,3 +130,31 @@ class ModelInfo(BaseModel):
     preprocessing: dict[str, Any] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+
+    def task_of(self, outputs: int) -> Task:
+        """What the labels of a model with K logits mean.
+
+        Args:
+            outputs: K.
+
+        Returns:
+            The task; a model that does not say has a softmax over its classes.
+        """
+        if self.task is not None:
+            return self.task
+        return Task.BINARY if outputs == 1 else Task.MULTICLASS
+
+    def classes_of(self, outputs: int) -> tuple[str, ...]:
+        """Name the C classes of a model with K logits.
+
+        Args:
+            outputs: K.
+
+        Returns:
+            Class names, "class 0" and so on for a model that has none; two for one logit, but one
+            of a multi-label model.
+        """
+        if self.classes:
+            return self.classes
+        one_logit = outputs == 1 and self.task_of(outputs) is not Task.MULTILABEL
+        return tuple(f"class {i}" for i in range(2 if one_logit else outputs))

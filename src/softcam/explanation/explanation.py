@@ -125,9 +125,7 @@ class Explanation:
     @property
     def task(self) -> Task:
         """What the labels mean; a model that does not say is taken for a softmax over classes."""
-        if self.info.task is not None:
-            return self.info.task
-        return Task.BINARY if len(self.logits) == 1 else Task.MULTICLASS
+        return self.info.task_of(len(self.logits))
 
     @property
     def num_classes(self) -> int:
@@ -138,7 +136,7 @@ class Explanation:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; "class 0" and so on for a model that has none."""
-        return self.info.classes or tuple(f"class {i}" for i in range(self.num_classes))
+        return self.info.classes_of(len(self.logits))
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64]:

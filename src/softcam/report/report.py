@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from softcam.evaluation.bootstrap import Interval
 from softcam.evaluation.classification import METRIC_NAMES, Classification
@@ -19,6 +16,7 @@ from softcam.evidence.info import Task
 from softcam.files import write_atomically
 from softcam.report.charts import result_charts, training_charts
 from softcam.report.content import ReportData
+from softcam.report.page import render_page
 
 _HEADLINES = {
     Task.BINARY: ("auc", "sensitivity", "specificity"),
@@ -63,16 +61,12 @@ def build_report(
 
 def render_report(data: ReportData, *, resamples: int = 500, seed: int = 0) -> str:
     """Give the report as HTML text; see `build_report`."""
-    package = files("softcam.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": _number, "per_cent": _per_cent, "uri": _uri}
-    page = environment.from_string((package / "template.html").read_text(encoding="utf-8"))
-    style = (package / "report.css").read_text(encoding="utf-8")
-    return page.render(
+    return render_page(
+        "template.html",
+        ("report.css",),
+        {"number": _number, "per_cent": _per_cent, "uri": _uri},
+        title=data.title,
         data=data,
-        style=style,
         metrics=data.metrics,
         found=data.metrics.classification,
         twin=data.metrics.twin_classification,

@@ -99,7 +99,7 @@ class TrainConfig(BaseModel):
             processor or GPU computes in it).
         device: "auto", "cpu" or "cuda".
         workers: Processes that prepare images; 0 prepares them in this one, None chooses, see
-            `softcam.training.loop.choose_workers`.
+            `softcam.training.loaders.choose_workers`.
         cache: Folder in which prepared images are kept from run to run; None keeps them in memory.
         cache_gb: Without a cache folder, prepared images are kept in memory up to this size.
         checkpoint_steps: Optimizer steps between checkpoints within an epoch, beside the one at
@@ -325,15 +325,30 @@ def make_config(values: dict[str, Any], *, source: str = "train") -> TrainConfig
     try:
         return TrainConfig.model_validate(values)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        problem = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            problem = f"no such setting; there are {', '.join(TrainConfig.model_fields)}"
-        elif first["type"] == "missing":
-            problem = "is required"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InputError(f"{source}: {name}: {problem}{more}.") from error
+        unknown = f"no such setting; there are {', '.join(TrainConfig.model_fields)}"
+        raise wrong_setting(error, source, unknown) from error
+
+
+def wrong_setting(error: pydantic.ValidationError, source: str, unknown: str) -> InputError:
+    """Say in a sentence which setting is wrong, and why.
+
+    Args:
+        error: What pydantic found.
+        source: Where the settings came from.
+        unknown: What to say of a setting that there is not.
+
+    Returns:
+        The refusal: of the first wrong setting, and how many more there are.
+    """
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    problem = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        problem = unknown
+    elif first["type"] == "missing":
+        problem = "is required"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return InputError(f"{source}: {name}: {problem}{more}.")
 
 
 def read_config(path: Path | str, overrides: dict[str, Any] | None = None) -> TrainConfig:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from softcam.web.body import read_body
 from softcam.web.cases_schemas import CaseOut, CasesOut, ChangedCase, NewCase
 from softcam.web.cases_store import CaseStore
 from softcam.web.cases_table import class_names, to_csv
@@ -179,22 +179,7 @@ async def _read(request: Request, schema: type[_Given], limits: Limits) -> _Give
     if kind != "application/json":
         raise Refusal(415, "not_json", "The body must be application/json.")
     too_large = Refusal(413, "too_large", f"The body is larger than the {_LONGEST} bytes allowed.")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _LONGEST:
-                    raise too_large
-    except TimeoutError:
-        raise Refusal(
-            408,
-            "slow_body",
-            f"The body did not come within {limits.body_seconds:g} seconds; send it again.",
-            headers={"Connection": "close"},
-        ) from None
-    except ClientDisconnect:
-        raise Refusal(422, "gone", "The body ended before it was whole; send it again.") from None
+    body = await read_body(request, limits.body_seconds, _LONGEST, too_large)
     try:
         return schema.model_validate_json(bytes(body), strict=True)
     except ValidationError as error:

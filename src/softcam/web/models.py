@@ -12,7 +12,6 @@ import numpy as np
 
 from softcam.data.preprocessing import Preprocessing
 from softcam.errors import InputError
-from softcam.evidence.decision import probabilities
 from softcam.evidence.info import ModelInfo, Task
 from softcam.explanation.predictor import Predictor
 from softcam.workflows.predictors import open_predictor
@@ -56,18 +55,13 @@ class ServedModel:
 
     @property
     def task(self) -> Task:
-        """What its labels mean."""
-        if self.info.task is not None:
-            return self.info.task
-        return Task.BINARY if self.outputs == 1 else Task.MULTICLASS
+        """What its labels mean; `outputs` takes a run, so that it is asked only where it counts."""
+        return self.info.task or self.info.task_of(self.outputs)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; "class 0" and so on for a model that has none."""
-        if self.info.classes:
-            return self.info.classes
-        count = probabilities(np.zeros((1, self.outputs)), self.task).shape[1]
-        return tuple(f"class {i}" for i in range(count))
+        return self.info.classes or self.info.classes_of(self.outputs)
 
 
 def serve_predictor(name: str, predictor: Predictor, digest: str = "") -> ServedModel:

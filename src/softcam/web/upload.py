@@ -6,14 +6,14 @@ the connection (see `connection`), so that it comes to reading the answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from softcam.web.body import read_body
 from softcam.web.limits import Limits
 from softcam.web.refusals import Refusal, busy
 
@@ -97,39 +97,13 @@ async def read_file(request: Request, limits: Limits, held: Held) -> bytes:
         )
     if not boundary:
         raise Refusal(422, "bad_form", "The multipart form has no boundary; send a whole form.")
-    return file_field(await _read_body(request, limits, held), boundary)
-
-
-async def _read_body(request: Request, limits: Limits, held: Held) -> bytearray:
-    most = limits.body + _SLACK
     too_large = Refusal(
         413,
         "too_large",
         f"The body is larger than the {limits.body} bytes allowed; send a smaller file.",
     )
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > most:
-                    break
-                held.take(len(chunk))
-                body += chunk
-            else:
-                return body
-    except TimeoutError:
-        raise Refusal(
-            408,
-            "slow_body",
-            f"The body did not come within {limits.body_seconds:g} seconds; send it again.",
-            headers={"Connection": "close"},
-        ) from None
-    except ClientDisconnect:
-        raise Refusal(422, "gone", "The body ended before it was whole; send it again.") from None
-    raise too_large
+    body = await read_body(request, limits.body_seconds, limits.body + _SLACK, too_large, held.take)
+    return file_field(body, boundary)
 
 
 def file_field(body: bytes | bytearray, boundary: bytes) -> bytes:

@@ -16,29 +16,25 @@ from softcam.data.cache import PreparedCache
 from softcam.data.records import Table
 from softcam.data.table import read_table
 from softcam.errors import InputError
-from softcam.evidence.file import library_versions
 from softcam.evidence.model import SoftCAM
 from softcam.files import write_atomically
-from softcam.training.aligning import Aligned, align
 from softcam.training.augment import Augment
 from softcam.training.config import TrainConfig, make_config
 from softcam.training.dataset import ImageDataset
 from softcam.training.freezing import frozen_parameters
-from softcam.training.loop import Fitted, fit
+from softcam.training.loop import fit
 from softcam.training.losses import require_task
 from softcam.training.precision import choose_device, choose_precision
 from softcam.training.processes import Processes
 from softcam.training.provenance import data_checksums, keep_data, note_environment
 from softcam.training.run import Run, check_folder, start_folder
 from softcam.training.sampling import require_one_class
-from softcam.training.sharpening import Sharpened, sharpen
 from softcam.training.shuffling import SHUFFLED, learned_split
-from softcam.training.thresholds import choose_thresholds
 from softcam.training.trackers import require_mlflow
+from softcam.workflows.after_training import prepare_for_use
 from softcam.workflows.check import Checked, check_read
 from softcam.workflows.evaluate import Assessment
-from softcam.workflows.inference import batches, predict_table
-from softcam.workflows.models import new_model, preprocessing_for, preprocessing_of
+from softcam.workflows.models import new_model, preprocessing_for
 from softcam.workflows.progress import image_progress
 from softcam.workflows.results import finish_run
 
@@ -324,80 +320,5 @@ def _train_one(
     )
     if not processes.first:
         return
-    aligned = _align(model, settings, data.val, show_progress=show_progress)
-    sharpened = _sharpen(model, settings, data.val, show_progress=show_progress)
-    _describe(model, fitted, data.val, time.monotonic() - started, show_progress=show_progress)
-    if aligned is not None:
-        model.info.training = {**model.info.training, "aligned": aligned.to_json()}
-    if sharpened is not None:
-        model.info.training = {**model.info.training, "sharpened": sharpened.to_json()}
+    prepare_for_use(model, settings, fitted, data.val, started, show_progress=show_progress)
     model.save(run.model)
-
-
-def _align(
-    model: SoftCAM | BlackBox, settings: TrainConfig, val: Table, *, show_progress: bool
-) -> Aligned | None:
-    """Lay the map where validation images and their mirror images agree that it looks."""
-    if not settings.align or not isinstance(model, SoftCAM):
-        return None
-    images = batches(
-        val, preprocessing_of(model), title="aligning maps", show_progress=show_progress
-    )
-    found = align(model, (batch.pixels for batch in images))
-    moved = " and ".join(f"{pixels:+.1f}" for pixels in found.moved)
-    _LOG.info("%s: the map moved by %s px, down and right, after training", settings.out, moved)
-    return found
-
-
-def _sharpen(
-    model: SoftCAM | BlackBox, settings: TrainConfig, val: Table, *, show_progress: bool
-) -> Sharpened | None:
-    """Raise the concentration on validation, where the settings ask for it."""
-    if settings.sharpen is None or not isinstance(model, SoftCAM):
-        return None
-    images = batches(
-        val, preprocessing_of(model), title="sharpening maps", show_progress=show_progress
-    )
-    found = sharpen(
-        model,
-        (batch.pixels for batch in images),
-        val.labels(),
-        val.spec.task,
-        settings.sharpen,
-    )
-    _LOG.info(
-        "%s: concentration raised from %g to %g after training",
-        settings.out,
-        found.sharpness[0],
-        found.chosen,
-    )
-    return found
-
-
-def _describe(
-    model: SoftCAM | BlackBox,
-    fitted: Fitted,
-    val: Table,
-    seconds: float,
-    *,
-    show_progress: bool,
-) -> None:
-    """Choose thresholds on validation, and put the provenance into the model."""
-    predictions = predict_table(
-        model, val, title="choosing thresholds", show_progress=show_progress
-    )
-    best = fitted.history[fitted.best_epoch - 1]
-    info = model.info
-    info.thresholds = choose_thresholds(
-        predictions.probabilities, val.labels(), val.spec.task, info.classes
-    )
-    info.training = {
-        **info.training,
-        "best_epoch": fitted.best_epoch,
-        "epochs": len(fitted.history),
-        "precision": fitted.precision,
-        "device": fitted.device,
-        "seconds": round(seconds, 1),
-        "versions": library_versions(),
-        "validation": {name: best.get(name) for name in ("val_auc", "val_loss")},
-    }

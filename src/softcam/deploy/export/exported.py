@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from softcam.deploy.export.description import LARGEST_BATCH, Description
+from softcam.deploy.export.description import (
+    EVIDENCE,
+    INPUT,
+    LARGEST_BATCH,
+    LOGITS,
+    Description,
+)
 from softcam.errors import InputError, ModelFileError, WorkError
 from softcam.evidence.info import ModelInfo
 
@@ -86,6 +93,15 @@ class ExportedPredictor:
                 "file's preprocessing, or export the model at another size."
             )
 
+    def _require_names(self, inputs: Iterable[str], outputs: Iterable[str]) -> None:
+        inputs, outputs = sorted(inputs), sorted(outputs)
+        if inputs != [INPUT] or not {LOGITS, EVIDENCE} <= set(outputs):
+            raise ModelFileError(
+                f"{self.path}: has the inputs {', '.join(inputs)} and the outputs "
+                f"{', '.join(outputs)}, not {INPUT}, {LOGITS} and {EVIDENCE}; export the model "
+                "with softcam."
+            )
+
     def _check_output(self, images: Floats, logits: Floats, evidence: Floats) -> None:
         count, outputs = len(images), self.description.outputs
         if (
@@ -154,6 +170,21 @@ def refuse_changed(path: Path) -> NoReturn:
     raise ModelFileError(
         f"{path}: is not as it was exported (its digest is wrong): damaged or changed; copy or "
         "export the model again."
+    )
+
+
+def refused(path: Path, runtime: str, version: str, error: BaseException) -> ModelFileError:
+    """Say that a runtime does not take the graph of a file.
+
+    Args:
+        path: The file.
+        runtime: What was to run it.
+        version: The runtime's version.
+        error: What it raised.
+    """
+    return ModelFileError(
+        f"{path}: {runtime} {version} does not take this graph ({first_line(error)}); export the "
+        f"model again, or install a newer {runtime}."
     )
 
 

@@ -17,9 +17,9 @@ from softcam.deploy.export.description import (
 from softcam.deploy.export.exported import (
     ExportedPredictor,
     Floats,
-    first_line,
     read_bytes,
     refuse_changed,
+    refused,
 )
 from softcam.deploy.export.protobuf import ScanError, scan
 from softcam.deploy.export.seal import digest_of, is_sealed, seal_holds
@@ -58,12 +58,7 @@ class OnnxPredictor(ExportedPredictor):
     def _check_graph(self) -> None:
         inputs = {item.name: item for item in self._session.get_inputs()}
         outputs = {item.name: item for item in self._session.get_outputs()}
-        if set(inputs) != {INPUT} or not {LOGITS, EVIDENCE} <= set(outputs):
-            raise ModelFileError(
-                f"{self.path}: has the inputs {', '.join(inputs)} and the outputs "
-                f"{', '.join(outputs)}, not {INPUT}, {LOGITS} and {EVIDENCE}; export the model "
-                "with softcam."
-            )
+        self._require_names(inputs, outputs)
         shapes = [inputs[INPUT].shape, outputs[LOGITS].shape, outputs[EVIDENCE].shape]
         wanted = [(4, self.description.in_chans)] + [
             (rank, self.description.outputs) for rank in (2, 4)
@@ -135,8 +130,5 @@ def _session(path: Path, data: bytes, threads: int | None) -> tuple[Any, Any]:
             data, sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's errors have no common base
-        raise ModelFileError(
-            f"{path}: onnxruntime {onnxruntime.__version__} does not take this graph "
-            f"({first_line(error)}); export the model again, or install a newer onnxruntime."
-        ) from error
+        raise refused(path, OnnxPredictor.runtime, onnxruntime.__version__, error) from error
     return session, run_options

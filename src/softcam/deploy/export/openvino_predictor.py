@@ -16,9 +16,9 @@ from softcam.deploy.export.description import (
 from softcam.deploy.export.exported import (
     ExportedPredictor,
     Floats,
-    first_line,
     read_bytes,
     refuse_changed,
+    refused,
 )
 from softcam.deploy.export.seal import digest_of, is_sealed, seal_holds
 from softcam.deploy.export.silent import load_openvino
@@ -61,7 +61,7 @@ class OpenVinoPredictor(ExportedPredictor):
             model = core.read_model(graph, weights)
             text = model.get_rt_info(KEY).astype(str)
         except Exception as error:  # OpenVINO raises RuntimeError, TypeError and others
-            raise _refused(path, openvino, error) from error
+            raise refused(path, self.runtime, openvino.__version__, error) from error
         super().__init__(path, read_description(path, text), digest_of(graph) or "")
         self._check_graph(model)
         settings: dict[str, Any] = {
@@ -73,7 +73,7 @@ class OpenVinoPredictor(ExportedPredictor):
         try:
             self._compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:
-            raise _refused(path, openvino, error) from error
+            raise refused(path, self.runtime, openvino.__version__, error) from error
         self._request = self._compiled.create_infer_request()
         self._lock = Lock()  # a request runs one batch at a time, and a server has several threads
 
@@ -85,12 +85,7 @@ class OpenVinoPredictor(ExportedPredictor):
     def _check_graph(self, model: Any) -> None:
         inputs = {name for item in model.inputs for name in item.get_names()}
         outputs = {name: item for item in model.outputs for name in item.get_names()}
-        if inputs != {INPUT} or not {LOGITS, EVIDENCE} <= set(outputs):
-            raise ModelFileError(
-                f"{self.path}: has the inputs {', '.join(sorted(inputs))} and the outputs "
-                f"{', '.join(sorted(outputs))}, not {INPUT}, {LOGITS} and {EVIDENCE}; export the "
-                "model with softcam."
-            )
+        self._require_names(inputs, outputs)
         wanted = {
             4: (model.inputs[0], self.description.in_chans),
             2: (outputs[LOGITS], self.description.outputs),
@@ -103,10 +98,3 @@ class OpenVinoPredictor(ExportedPredictor):
                     f"fit {self.description.in_chans} channels and {self.description.outputs} "
                     "classes; export the model again."
                 )
-
-
-def _refused(path: Path, openvino: Any, error: Exception) -> ModelFileError:
-    return ModelFileError(
-        f"{path}: OpenVINO {openvino.__version__} does not take this graph "
-        f"({first_line(error)}); export the model again, or install a newer OpenVINO."
-    )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
 
 from softcam.evaluation.explanations.result import ExplanationBenchmark
 from softcam.report.explanations.embedding import data_uri
 from softcam.report.explanations.figures import Drawn
 from softcam.report.explanations.sheets import GROUPS, flags, how_measured, sheets
+from softcam.report.page import render_page
 
 LIMITATIONS: tuple[str, ...] = (
     "Nothing here is a diagnosis, and a good map does not make a model fit for clinical use.",
@@ -61,16 +59,6 @@ def to_html(
     Returns:
         HTML.
     """
-    package = files("softcam.report")
-    own = package / "explanations"
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"uri": data_uri, "size": png_size, "sentence": _sentence}
-    page = environment.from_string((own / "page.html").read_text(encoding="utf-8"))
-    style = "\n".join(
-        place.read_text(encoding="utf-8") for place in (package / "report.css", own / "page.css")
-    )
     tables = sheets(result)
     first = [sheet for sheet in tables if sheet.key in _FIRST]
     last = [sheet for sheet in tables if sheet.key not in _FIRST]
@@ -87,9 +75,11 @@ def to_html(
         for group in GROUPS
         if (measures := [m for m in result.measures() if m.group == group])
     }
-    return page.render(
+    return render_page(
+        "explanations/page.html",
+        ("report.css", "explanations/page.css"),
+        {"uri": data_uri, "size": png_size, "sentence": _sentence},
         title=title,
-        style=style,
         result=result,
         measured_how=how_measured(result),
         contents=contents,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from softcam.evaluation.explanations.measures import MEASURE
 from softcam.evaluation.explanations.result import Method
+from softcam.report.drawn import Drawn, Suffix, figure_files, plain_axes
 from softcam.report.reproduction.content import (
     ANSWERED,
     ROLES,
@@ -34,26 +31,9 @@ _GREY, _INK, _YELLOW = "#5b666f", "#1c2329", "#b59a00"
 _MODELS = {"resnet50": (_BLUE, "o"), "vgg16": (_ORANGE, "s")}
 _OWN = {"dense": _INK, "sparse": _BLUE, "smooth": _GREEN, "elastic": _SKY}
 _OTHERS = (_ORANGE, _PURPLE, _YELLOW, _GREY, "#8c510a")
-_DPI = 140
+_SUFFIXES: tuple[Suffix, ...] = ("png", "pdf")
 _CURVES = ("topk_per_image", "deletion_confidence")
 _COMPARED = ("grad-cam", "layer-cam", "score-cam", "integrated-gradients", "guided-backprop")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn figure.
-
-    Attributes:
-        key: File name without suffix.
-        title: Heading.
-        caption: What the reader should know.
-        files: "png" and "pdf" to content.
-    """
-
-    key: str
-    title: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def draw_figures(result: Reproduction) -> list[Drawn]:
@@ -99,7 +79,7 @@ def _performance(result: Reproduction) -> Drawn:
             for number, part in enumerate(parts):
                 _dots(ax, part, measure, (number - (len(parts) - 1) / 2) * 0.16)
             ax.set_ylabel(ANSWERED[measure])
-            _plain(ax)
+            plain_axes(ax)
         panels[0][column].set_title(label, fontsize=10)
         last = max(row for row in range(len(measures)) if panels[row][column].axison)
         panels[last][column].set_xticks(
@@ -123,7 +103,7 @@ def _performance(result: Reproduction) -> Drawn:
         "Does SoftCAM cost accuracy?",
         "Filled: ours, with 95 % intervals over patients. Open: the published figure, where it is "
         "known.",
-        _files(canvas),
+        figure_files(canvas, _SUFFIXES),
     )
 
 
@@ -174,7 +154,7 @@ def _explanations(part: Part) -> Drawn | None:
         f"Explanations: {part.label}",
         f"Own maps. Blue: a SoftCAM's own evidence; orange: post-hoc maps; grey: floors that know "
         f"nothing of the model. Bars end in {bars}; open diamonds are published figures.",
-        _files(canvas),
+        figure_files(canvas, _SUFFIXES),
     )
 
 
@@ -239,7 +219,7 @@ def _curves(part: Part) -> Drawn | None:
         ax.set_xlabel(curves.x_label)
         ax.set_ylabel(curves.y_label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _plain(ax)
+        plain_axes(ax)
     canvas.legend(
         handles=list(handles.values()), loc="outside lower center", ncols=3, frameon=False,
         fontsize=8,
@@ -250,7 +230,7 @@ def _curves(part: Part) -> Drawn | None:
         f"Own maps, seed {first.seed}; full lines: evidence of SoftCAM models, with 95 % bands "
         "over patients; dashed: the paper's post-hoc methods on the black box. Localisation: "
         "higher is better; deletion: lower is better.",
-        _files(canvas),
+        figure_files(canvas, _SUFFIXES),
     )
 
 
@@ -270,22 +250,3 @@ def _look(method: Method) -> tuple[str, str]:
     if method.name == "evidence":
         return _OWN.get(role_of(method), _INK), "-"
     return _OTHERS[_COMPARED.index(method.name) % len(_OTHERS)], "--"
-
-
-def _plain(ax: Axes) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    ax.grid(axis="y", color="#dfe4e7", linewidth=0.6)
-    ax.set_axisbelow(True)
-
-
-def _files(canvas: Canvas) -> dict[str, bytes]:
-    """Save without the date, so that the same figure is the same file."""
-    FigureCanvasAgg(canvas)
-    files = {}
-    with matplotlib.rc_context({"pdf.fonttype": 42}):  # text stays text in a journal's PDF
-        for suffix, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
-            stream = io.BytesIO()
-            canvas.savefig(stream, format=suffix, dpi=_DPI, metadata=metadata)
-            files[suffix] = stream.getvalue()
-    return files

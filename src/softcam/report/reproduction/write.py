@@ -6,20 +6,20 @@ import dataclasses
 import io
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from softcam.errors import InputError
 from softcam.files import write_atomically
+from softcam.report.drawn import Drawn
 from softcam.report.explanations.html import png_size
+from softcam.report.page import render_page
 from softcam.report.plain import plain, png_uri
 from softcam.report.reproduction.content import Explained, Part, Reproduction
-from softcam.report.reproduction.figures import Drawn, draw_figures
+from softcam.report.reproduction.figures import draw_figures
 from softcam.report.reproduction.tables import tables
 from softcam.report.table_files import write_tables
 
@@ -136,16 +136,11 @@ def _examples(result: Reproduction, folder: Path) -> list[Drawn]:
 
 def _page(result: Reproduction, figures: Sequence[Drawn], title: str) -> str:
     """Write the page: it holds its styles and pictures itself and asks the network for nothing."""
-    package = files("softcam.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"uri": png_uri, "size": png_size}
-    text = (package / "reproduction" / "page.html").read_text(encoding="utf-8")
-    styles = (package / "report.css", package / "explanations" / "page.css")
-    return environment.from_string(text).render(
+    return render_page(
+        "reproduction/page.html",
+        ("report.css", "explanations/page.css"),
+        {"uri": png_uri, "size": png_size},
         title=title,
-        style="\n".join(place.read_text(encoding="utf-8") for place in styles),
         result=result,
         figures=figures,
         tables=tables(result),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from softcam.report.drawn import Drawn, Suffix, figure_files, plain_axes
 from softcam.report.sweep.content import AUC, NAMES, Figure, Row, SweepResult
 
 # Okabe and Ito, "Color universal design" (2008); marks differ too, for grey print.
@@ -30,28 +28,11 @@ _KINDS = {
     "variant": (_ORANGE, "s"),
     "plain": (_GREEN, "^"),
 }
-_DPI = 140
+_SUFFIXES: tuple[Suffix, ...] = ("png", "svg", "pdf")
 
 _PENALISED = ("dense", "variant", "penalty")
 
 Axis = Literal["l1", "l2"]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn figure.
-
-    Attributes:
-        key: File name without suffix.
-        title: Heading.
-        caption: What the reader should know.
-        files: Suffix ("png", "svg", "pdf") to content.
-    """
-
-    key: str
-    title: str
-    caption: str
-    files: dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -143,7 +124,7 @@ def _penalties(result: SweepResult, curves: Sequence[Curve]) -> Drawn:
         "seeds. Weights are evenly spaced, not to scale; 0 is the model without penalty. Dotted: "
         "the black-box twin, its map being Grad-CAM. Shaded: validation AUC that is close enough "
         f"to the twin's. {NAMES[score]}: higher is better. The choice looked at validation alone.",
-        _files(canvas),
+        figure_files(canvas, _SUFFIXES),
     )
 
 
@@ -178,7 +159,7 @@ def _curve(ax: Axes, result: SweepResult, curve: Curve, measure: str) -> None:
             )  # fmt: skip
     ax.set_xticks(places, [f"{weight:g}" for weight in curve.weights()])
     ax.set_xlim(-0.4, len(places) - 0.6)
-    _plain(ax)
+    plain_axes(ax)
 
 
 def _plane(result: SweepResult) -> Drawn:
@@ -215,7 +196,7 @@ def _plane(result: SweepResult) -> Drawn:
         ax.axvline(result.floor, color=_BLUE, linewidth=1.2, linestyle=(0, (1, 1.2)))
     ax.set_xlabel("validation AUC")
     ax.set_ylabel(f"validation {NAMES[score][:1].lower()}{NAMES[score][1:]}")
-    _plain(ax)
+    plain_axes(ax)
     canvas.legend(handles=numbered, loc="outside right upper", frameon=False, fontsize=8)
     return Drawn(
         "tradeoff",
@@ -223,7 +204,7 @@ def _plane(result: SweepResult) -> Drawn:
         "Every recipe on the validation images: mean over seeds, bars are the standard deviation "
         "over seeds. Right of the dotted line the AUC is close enough to the twin's; of these the "
         "highest was chosen. Up and right is better.",
-        _files(canvas),
+        figure_files(canvas, _SUFFIXES),
     )
 
 
@@ -233,26 +214,3 @@ def _spread(figure: Figure) -> float:
 
 def _figures(row: Row, split: str) -> dict[str, Figure]:
     return dict(row.val if split == "val" else row.test)
-
-
-def _plain(ax: Axes) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    ax.grid(axis="y", color="#dfe4e7", linewidth=0.6)
-    ax.set_axisbelow(True)
-
-
-def _files(canvas: Canvas) -> dict[str, bytes]:
-    """Save as PNG, SVG and PDF, without the date, so that the same figure is the same file."""
-    FigureCanvasAgg(canvas)
-    files = {}
-    with matplotlib.rc_context({"svg.hashsalt": "softcam"}):
-        for suffix, metadata in (
-            ("png", {}),
-            ("svg", {"Date": None}),
-            ("pdf", {"CreationDate": None}),
-        ):
-            stream = io.BytesIO()
-            canvas.savefig(stream, format=suffix, dpi=_DPI, metadata=metadata)
-            files[suffix] = stream.getvalue()
-    return files

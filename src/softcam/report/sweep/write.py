@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from softcam.errors import InputError
 from softcam.files import write_atomically
+from softcam.report.drawn import Drawn
 from softcam.report.explanations.html import png_size
+from softcam.report.page import render_page
 from softcam.report.plain import plain, png_uri
 from softcam.report.sweep.content import MEANINGS, NAMES, SweepResult
-from softcam.report.sweep.curves import Drawn, draw_figures
+from softcam.report.sweep.curves import draw_figures
 from softcam.report.sweep.tables import runs_to_csv, tables, to_csv
 from softcam.report.table_files import to_latex, to_markdown
 
@@ -83,17 +83,12 @@ def to_html(result: SweepResult, figures: Sequence[Drawn], *, title: str) -> str
     Returns:
         HTML.
     """
-    package = files("softcam.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"uri": png_uri, "size": png_size}
-    page = environment.from_string((package / "sweep" / "page.html").read_text(encoding="utf-8"))
-    styles = (package / "report.css", package / "explanations" / "page.css")
     measured = {name for row in result.rows for name in row.val}
-    return page.render(
+    return render_page(
+        "sweep/page.html",
+        ("report.css", "explanations/page.css"),
+        {"uri": png_uri, "size": png_size},
         title=title,
-        style="\n".join(place.read_text(encoding="utf-8") for place in styles),
         result=result,
         figures=figures,
         tables=tables(result),

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from softcam.errors import InputError
+from softcam.training.config import wrong_setting
 from softcam.workflows.reproduce.papers import DATA_SETS, MODELS, DataSet, DataSetName, ModelName
 from softcam.workflows.settings import same_setting
 from softcam.workflows.sweep.settings import OWNED, read_settings
@@ -170,10 +171,9 @@ def make_reproduction(values: Mapping[str, Any], *, source: str = "reproduce") -
     try:
         return ReproduceConfig.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = [str(part) for part in first["loc"]]
-        problem = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{': '.join([source, *where[:1]])}: {problem}.") from error
+        known = ", ".join(ReproduceConfig.model_fields)
+        unknown = f"no such setting of a reproduction; there are {known}"
+        raise wrong_setting(error, source, unknown) from error
 
 
 def reproduction_for(given: Mapping[str, Any], *, resume: bool = False) -> ReproduceConfig:

@@ -25,17 +25,13 @@ class Names:
 
     @property
     def task(self) -> Task:
-        """As `Explanation.task`: a model that does not say has a softmax over its classes."""
-        if self.info.task is not None:
-            return self.info.task
-        return Task.BINARY if self.outputs == 1 else Task.MULTICLASS
+        """What the labels mean."""
+        return self.info.task_of(self.outputs)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """C class names; "class 0" and so on for a model that has none."""
-        one_logit = self.outputs == 1 and self.task is not Task.MULTILABEL
-        count = 2 if one_logit else self.outputs
-        return self.info.classes or tuple(f"class {i}" for i in range(count))
+        return self.info.classes_of(self.outputs)
 
     @property
     def mapped(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from softcam.errors import InputError
-from softcam.training.config import TrainConfig, make_config
+from softcam.training.config import TrainConfig, make_config, wrong_setting
 from softcam.workflows.settings import changes_no_number, same_setting
 
 OWNED = frozenset({"out", "seed", "with_twin", "black_box"})
@@ -118,13 +118,9 @@ def make_sweep(values: Mapping[str, Any], *, source: str = "sweep") -> SweepConf
     try:
         settings = SweepConfig.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        problem = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(SweepConfig.model_fields)
-            problem = f"no such setting of a sweep; there are {known} (training's go under base)"
-        raise InputError(f"{source}: {name}: {problem}.") from error
+        known = ", ".join(SweepConfig.model_fields)
+        unknown = f"no such setting of a sweep; there are {known} (training's go under base)"
+        raise wrong_setting(error, source, unknown) from error
     return settings.model_copy(update={"base": _complete(settings, source)})
 
 
