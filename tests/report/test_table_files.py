@@ -8,11 +8,11 @@ import pytest
 
 from softcam.errors import InputError
 from softcam.evaluation.bootstrap import Interval
-from softcam.report.table import Cell, Column, Row, Table, figure, measured, p_value
+from softcam.report.latex import to_latex
+from softcam.report.table import Cell, Column, Row, Table, measured, p_value
 from softcam.report.table_files import (
     markdown_table,
     to_csv,
-    to_latex,
     to_markdown,
     write_tables,
 )
@@ -24,6 +24,11 @@ HOSTILE = "a|b_c & 100% #1 ~ ^ {x} $y$ \\input{z} <script>"
 
 @pytest.fixture
 def table():
+    return mixed()
+
+
+def mixed():
+    """A table of intervals, numbers and words, with names that mean something to TeX."""
     rows = (
         Row(
             "AUC",
@@ -80,38 +85,11 @@ def test_names_are_escaped_in_markdown(table):
     assert "<script>" not in "\n".join(lines)
 
 
-def test_subjects_are_headings_in_latex_only_where_rows_are_grouped(table):
-    assert r"\multicolumn{4}{l}{\textit{dense}}" in to_latex([table])
-    alone = Table(**{**vars(table), "grouped": False})
-    assert "multicolumn" not in to_latex([alone])
-    assert "dense: AUC" in to_latex([alone])
-
-
 def test_a_table_without_rows_is_still_a_table(table):
     empty = Table(**{**vars(table), "rows": ()})
     assert markdown_table(empty).count("\n") == 1
     check_latex(to_latex([empty]))
     assert to_csv(empty) == 'Measure,Value,"p, 100%",word\r\n'
-
-
-def test_numbers_take_less_room_than_intervals_in_latex():
-    def parts(cell, count):
-        columns = tuple(Column(str(i)) for i in range(count))
-        one = Table("k", "T", "", "Name", columns, (Row("r", (cell,) * count),))
-        return to_latex([one]).count(r"\begin{tabular}")
-
-    assert parts(figure(0.5), 8) == 1
-    assert parts(figure(0.5), 9) == 2
-    assert parts(measured(Interval(0.5, 0.4, 0.6, 9, 0)), 4) == 1
-    assert parts(measured(Interval(0.5, 0.4, 0.6, 9, 0)), 5) == 2
-
-
-def test_notes_of_a_divided_table_stand_below_its_last_part(table):
-    rows = tuple(Row(row.name, (figure(0.5),) * 9) for row in table.rows)
-    latex = to_latex([Table("k", "T", "", "Name", (Column("x"),) * 9, rows, ("Only once.",))])
-    assert latex.count("Part ") == 2
-    assert latex.count("Only once.") == 1
-    assert latex.index("Only once.") > latex.rindex(r"\end{tabular}")
 
 
 def test_files_are_named_by_stem_and_key(table, tmp_path):

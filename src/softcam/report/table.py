@@ -23,6 +23,11 @@ class Column:
     arrow: Literal["↑", "↓", ""] = ""
     meaning: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The label with its arrow."""
+        return f"{self.label} {self.arrow}" if self.arrow else self.label
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -90,6 +95,12 @@ class Table:
     notes: tuple[str, ...] = ()
     grouped: bool = True
     subject: str = "subject"
+
+    def numeric(self) -> list[bool]:
+        """Tell of every column whether it stands to the right."""
+        if not self.rows:
+            return [True] * len(self.columns)
+        return [cell.numeric for cell in self.rows[0].cells]
 
 
 def figure(value: float, digits: int = 3) -> Cell:

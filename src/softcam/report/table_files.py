@@ -1,4 +1,4 @@
-"""Tables as CSV, Markdown and LaTeX: the same numbers in all three."""
+"""Tables as CSV and Markdown, and as files of these and LaTeX: the same numbers in all."""
 
 from __future__ import annotations
 
@@ -7,36 +7,11 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from softcam.files import write_atomically
-from softcam.report.table import Cell, Column, Row, Table
-
-LATEX_NEEDS = "% Needs \\usepackage{booktabs}; letters beyond Latin need XeLaTeX or LuaLaTeX."
-"""First line of a file of LaTeX tables."""
-
-_MOST_COLUMNS, _MOST_LINES = 4, 45  # of a LaTeX table: what fits on a page
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "−": r"$-$",
-    "×": r"$\times$",
-}
+from softcam.report.latex import to_latex
+from softcam.report.table import Cell, Table
 
 
 def to_markdown(tables: Sequence[Table], title: str) -> str:
@@ -54,25 +29,6 @@ def to_markdown(tables: Sequence[Table], title: str) -> str:
         parts += [f"## {plain(table.title)}", plain(table.caption), markdown_table(table)]
         parts += [bullets(table.notes)] if table.notes else []
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def to_latex(tables: Sequence[Table], prefix: str = "tab") -> str:
-    r"""Write tables as LaTeX, to be read with ``\input``; they need the package booktabs.
-
-    A table of many columns or rows is divided into ones that fit a page. Names are escaped;
-    letters beyond Latin need XeLaTeX or LuaLaTeX.
-
-    Args:
-        tables: The tables, in the order shown.
-        prefix: What labels begin with: ``tab:prefix-key``.
-
-    Returns:
-        One table environment after the other.
-    """
-    lines = [LATEX_NEEDS]
-    for table in tables:
-        lines += latex_tables(table, prefix)
-    return "\n".join(lines) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -144,8 +100,8 @@ def plain(text: str) -> str:
 
 def markdown_table(table: Table) -> str:
     """Write the table alone as Markdown, without title and notes."""
-    heads = [plain(table.corner), *(plain(_head(head)) for head in table.columns)]
-    rules = ["---", *("---:" if numeric else "---" for numeric in _numeric(table))]
+    heads = [plain(table.corner), *(plain(head.shown) for head in table.columns)]
+    rules = ["---", *("---:" if numeric else "---" for numeric in table.numeric())]
     rows = [heads, rules]
     for line in table.rows:
         name = plain(f"{line.subject}: {line.name}" if line.subject else line.name)
@@ -153,118 +109,11 @@ def markdown_table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _head(head: Column) -> str:
-    return f"{head.label} {head.arrow}" if head.arrow else head.label
-
-
 def _markdown_cell(cell: Cell) -> str:
     if not cell.numeric:
         return plain(cell.text)
     text = f"**{cell.text}**" if cell.best else cell.text
     return f"{text} {cell.span}" if cell.span else text
-
-
-def tex(text: str) -> str:
-    """Escape what LaTeX would read as a command, and put it on one line."""
-    one_line = " ".join(text.split())
-    return "".join(_TEX.get(sign, sign) for sign in one_line if sign.isprintable())
-
-
-def _parts(table: Table) -> Iterable[Table]:
-    """Divide a table into ones that fit a page, as even as can be."""
-    for rows in _even(range(len(table.rows)), _MOST_LINES):
-        for columns in _even(range(len(table.columns)), _most_columns(table)):
-            yield replace(
-                table,
-                columns=tuple(table.columns[i] for i in columns),
-                rows=tuple(
-                    replace(table.rows[i], cells=tuple(table.rows[i].cells[j] for j in columns))
-                    for i in rows
-                ),
-            )
-
-
-def _even(items: Sequence[int], most: int) -> list[Sequence[int]]:
-    count = max(1, math.ceil(len(items) / most))
-    cuts = [round(i * len(items) / count) for i in range(count + 1)]
-    return [items[cuts[i] : cuts[i + 1]] for i in range(count)]
-
-
-def latex_tables(table: Table, prefix: str) -> list[str]:
-    """Write a table as lines of LaTeX, in as many parts as its size asks for.
-
-    Args:
-        table: The table.
-        prefix: What labels begin with: ``tab:prefix-key``.
-
-    Returns:
-        Lines, an empty one before each part.
-    """
-    parts = list(_parts(table))
-    lines: list[str] = []
-    for position, part in enumerate(parts, start=1):
-        which = f" Part {position} of {len(parts)}." if len(parts) > 1 else ""
-        label = f"{prefix}-{part.key}-{position}" if len(parts) > 1 else f"{prefix}-{part.key}"
-        last = position == len(parts)  # which has the notes
-        lines += ["", *_latex_table(part if last else replace(part, notes=()), which, label)]
-    return lines
-
-
-def _most_columns(table: Table) -> int:
-    """Columns that fit beside each other: intervals take the room of two numbers."""
-    wide = sum(any(row.cells[i].span for row in table.rows) for i in range(len(table.columns)))
-    return _MOST_COLUMNS if wide > _MOST_COLUMNS // 2 else 2 * _MOST_COLUMNS - wide
-
-
-def _numeric(table: Table) -> list[bool]:
-    if not table.rows:
-        return [True] * len(table.columns)
-    return [cell.numeric for cell in table.rows[0].cells]
-
-
-def _latex_table(table: Table, which: str, label: str) -> list[str]:
-    width = len(table.columns) + 1
-    words = any(not cell.numeric for line in table.rows for cell in line.cells)
-    columns = "p{0.3\\linewidth}" if words else "l"
-    for numeric in _numeric(table):
-        columns += "r" if numeric else f"p{{{0.6 / (width - 1):.2f}\\linewidth}}"
-    heads = [tex(_head(head)) for head in table.columns]
-    stop = "" if table.title.endswith("?") else "."
-    body: list[str] = []
-    runs: dict[str, list[Row]] = {}
-    for line in table.rows:
-        runs.setdefault(line.subject if table.grouped else "", []).append(line)
-    for subject, lines in runs.items():
-        if subject:
-            body += ["\\addlinespace"] if body else []
-            body.append(f"\\multicolumn{{{width}}}{{l}}{{\\textit{{{tex(subject)}}}}} \\\\")
-        for line in lines:
-            name = line.name if subject or not line.subject else f"{line.subject}: {line.name}"
-            body.append(" & ".join([tex(name), *map(_latex_cell, line.cells)]) + r" \\")
-    return [
-        "\\begin{table}[htbp]",
-        "  \\centering\\scriptsize\\setlength{\\tabcolsep}{3pt}",
-        f"  \\caption{{{tex(f'{table.title}{stop} {table.caption}{which}')}}}",
-        f"  \\label{{tab:{label}}}",
-        f"  \\begin{{tabular}}{{{columns}}}",
-        "    \\toprule",
-        "    " + " & ".join([tex(table.corner), *heads]) + r" \\",
-        "    \\midrule",
-        *(f"    {line}" for line in body),
-        "    \\bottomrule",
-        "  \\end{tabular}",
-        *(f"  \\par\\smallskip {tex(note)}" for note in table.notes),
-        "\\end{table}",
-    ]
-
-
-def _latex_cell(cell: Cell) -> str:
-    text, span = tex(cell.text), tex(cell.span[1:-1])
-    if cell.numeric:  # a hyphen is no minus sign
-        text, span = (re.sub(r"(?<![\w-])-(?=\d)", "$-$", part) for part in (text, span))
-    text = f"\\textbf{{{text}}}" if cell.best else text
-    # In braces: a bracket at the start of a line would be an argument of the line break.
-    return f"{text} {{\\tiny [{span}]}}" if span else text
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -7,9 +7,10 @@ import io
 
 import pytest
 
+from softcam.report.latex import to_latex
 from softcam.report.reproduction.content import ROLES
 from softcam.report.reproduction.tables import ordered, performance_table, tables
-from softcam.report.table_files import to_csv, to_latex
+from softcam.report.table_files import to_csv
 from tests.report.reproduction.sample import BOX, FLOOR, SPARSE, reproduction
 
 

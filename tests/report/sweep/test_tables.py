@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from softcam.report.latex import to_latex
 from softcam.report.sweep.tables import (
     runs_to_csv,
     tables,
@@ -12,7 +13,7 @@ from softcam.report.sweep.tables import (
     to_csv,
     validation_table,
 )
-from softcam.report.table_files import to_latex, to_markdown
+from softcam.report.table_files import to_markdown
 from tests.report.sweep.sample import result
 
 
@@ -69,7 +70,7 @@ def test_markdown_and_latex_hold_rule_values_and_spread():
     text = to_markdown(tables(result()), "Sweep")
     assert "0.900 ± 0.100" in text and "l1-1 is best." in text
     latex = to_latex(tables(result()), "sweep")
-    assert "0.900 ± 0.100" in latex and r"\& 50 \%" in latex
+    assert r"0.900 $\pm$ 0.100" in latex and r"\& 50 \%" in latex
 
 
 def test_the_terminal_marks_the_chosen_one():

@@ -9,16 +9,8 @@ from softcam.evaluation.bootstrap import Interval
 from softcam.evaluation.explanations.result import ExplanationBenchmark, Method
 from softcam.files import write_atomically
 from softcam.report.explanations.sheets import flags, sheets
-from softcam.report.table_files import (
-    LATEX_NEEDS,
-    bullets,
-    csv_number,
-    csv_text,
-    latex_tables,
-    markdown_table,
-    plain,
-    tex,
-)
+from softcam.report.latex import LATEX_NEEDS, latex_tables, tex
+from softcam.report.table_files import bullets, csv_number, csv_text, markdown_table, plain
 
 
 def to_markdown(result: ExplanationBenchmark, title: str = "Explanation benchmark") -> str:

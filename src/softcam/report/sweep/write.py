@@ -14,12 +14,13 @@ from softcam.errors import InputError
 from softcam.files import write_atomically
 from softcam.report.drawn import Drawn
 from softcam.report.explanations.html import png_size
+from softcam.report.latex import to_latex
 from softcam.report.page import render_page
 from softcam.report.plain import plain, png_uri
 from softcam.report.sweep.content import MEANINGS, NAMES, SweepResult
 from softcam.report.sweep.curves import draw_figures
 from softcam.report.sweep.tables import runs_to_csv, tables, to_csv
-from softcam.report.table_files import to_latex, to_markdown
+from softcam.report.table_files import to_markdown
 
 
 def write_sweep(result: SweepResult, folder: Path, *, title: str = "Penalty sweep") -> list[Path]:
