@@ -14,7 +14,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "neck": "hypercolumn",
         "concentration": 1.0,
         "concentration_warmup": 0.5,
-        "plain_loss": 1.0,
+        "plain_loss": 4.0,
         "align": True,
         "sharpen": 0.01,
     },
