@@ -9,14 +9,28 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for each worker
 
+import gc
+
 import pytest
 import torch
 from torch import nn
 
 
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of garbage collections, which benchmarks ask for often."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch) -> None:
+    """No test here can cut the power, which is all that this wait is for."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def randomise_norms(model: nn.Module) -> nn.Module:
