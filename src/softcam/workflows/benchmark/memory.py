@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import math
 from pathlib import Path
@@ -32,7 +33,9 @@ class PeakMemory:
         self.grown_mib = math.nan
 
     def __enter__(self) -> PeakMemory:
-        gc.collect()  # what earlier work left would be freed within the block and hide growth
+        # What earlier work left would be freed, or taken again, within the block and hide growth.
+        gc.collect()
+        _give_back_free_memory()
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = torch.cuda.memory_allocated(self._device) / 2**20
@@ -53,6 +56,12 @@ class PeakMemory:
         else:
             peak = _resident_mib("VmHWM:")
         self.grown_mib = max(0.0, peak - self._before) if peak == peak else math.nan
+
+
+def _give_back_free_memory() -> None:
+    """Have glibc return what was freed but kept; other C libraries know no such thing."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident_mib(field: str) -> float:
