@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from softcam.data.annotations import Box
 from softcam.evaluation.faithfulness.baselines import Constant
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 from softcam.workflows.benchmark.shortcuts import shortcuts_of
@@ -17,9 +18,9 @@ from tests.workflows.benchmark.sample import (
 )
 
 
-def asked(reader, sizes=(5, 5, 6)):
+def asked(reader, sizes=(5, 5, 6), images=None):
     """Ask about all distractors, with maps that lie on the marked corner alone."""
-    pixels, ill, boxes = marked_images()
+    pixels, ill, boxes = marked_images() if images is None else images
     chosen = chosen_of(pixels, ill, boxes)
     parts = np.split(np.arange(len(pixels)), np.cumsum(sizes)[:-1])
 
@@ -73,6 +74,43 @@ def test_a_model_that_reads_the_lesion_has_no_shortcut():
         assert one.inserted.value == 0
         assert one.removed.value == 0
         assert "not seen to hang on" in one.sentence()
+
+
+def test_what_any_copy_does_is_told_beside():
+    """A model that calls ill what has a bright corner, in healthy tissue too."""
+    pixels, ill, boxes = marked_images()
+    pixels[[0, 2, 4], :, 0:4, 0:4] = 0.9  # healthy, unmarked, and as bright
+    mark = asked(CORNER, images=(pixels, ill, boxes))["mark"]
+    assert mark.inserted.value == 1
+    assert mark.inserted.n == 5  # the bright ones are called ill already
+    assert mark.others.value == 3 / 8
+    assert 0 < mark.copied.value < 1
+    assert mark.beyond.value == pytest.approx(mark.inserted.value - mark.copied.value)
+
+
+def test_a_lesion_is_not_copied_with_the_mark_that_lies_on_it():
+    pixels, ill, boxes = marked_images()
+
+    def label_at(place):
+        moved = {
+            name: tuple((what, place if what == "label" else box) for what, box in found)
+            for name, found in boxes.items()
+        }
+        return asked(MIDDLE, images=(pixels, ill, moved))
+
+    assert "label" not in label_at(Box(6, 6, 4, 4))  # nothing else of it is left
+    assert label_at(Box(5, 6, 3, 4))["label"].inserted.value == 0
+
+
+def test_healthy_images_that_have_the_mark_by_nature_are_counted_apart():
+    pixels, ill, boxes = marked_images()
+    for row in (0, 2):
+        pixels[row, :, 0:4, 0:4] = 1
+        boxes = {**boxes, f"{row}.png": (("mark", Box(0, 0, 4, 4)),)}
+    mark = asked(CORNER, images=(pixels, ill, boxes))["mark"]
+    assert (mark.carriers.value, mark.carriers.n) == (1, 2)
+    assert (mark.others.value, mark.others.n) == (0, 6)
+    assert mark.inserted.n == 6
 
 
 def test_without_annotations_or_a_marked_ill_image_nothing_is_asked():

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from softcam.evaluation.explanations.shortcut import Shortcut, flips, transplant, without
+from softcam.evaluation.explanations.shortcut import (
+    Shortcut,
+    flips,
+    soft_cover,
+    transplant,
+    without,
+)
 from softcam.evaluation.faithfulness.baselines import Baseline
 from softcam.evaluation.localisation import energy_inside
 from softcam.evidence.decision import decide, probabilities
@@ -18,6 +27,45 @@ from softcam.workflows.benchmark.choose import CaseBatch, Chosen
 from softcam.workflows.benchmark.settings import BenchmarkSettings
 
 Floats = npt.NDArray[np.float64]
+
+DONORS = 8
+"""Images of which a finding is copied in turn: a single one may be a freak."""
+
+_BORDER = 1 / 40
+"""Soft border of a copy, as a share of the image's shorter side."""
+
+
+@dataclass(frozen=True)
+class _Donors:
+    """Where copies come from.
+
+    Attributes:
+        pixels: Images of the class that have the finding, (D, C, H, W).
+        covers: How much of them is copied, (D, H, W).
+        plain: Images with neither, of which as much is copied to compare, (E, C, H, W).
+        plain_rows: Their numbers among all cases, (E,).
+    """
+
+    pixels: Tensor
+    covers: Tensor
+    plain: Tensor
+    plain_rows: npt.NDArray[np.intp]
+
+    def into(self, images: Tensor, rows: npt.NDArray[np.intp]) -> Tensor:
+        """Copy the finding into images, whose numbers say from which donor."""
+        turn = torch.from_numpy(rows % len(self.pixels))
+        return transplant(images, self.pixels[turn], self.covers[turn])
+
+    def beside(self, images: Tensor, rows: npt.NDArray[np.intp]) -> Tensor:
+        """Copy as much, at the same places, of other images without it.
+
+        An image is never its own donor; where it is the only one, nothing changes.
+        """
+        turn = torch.from_numpy(rows % len(self.pixels))
+        choice = rows % len(self.plain_rows)
+        own = self.plain_rows[choice] == rows
+        choice = (choice + own) % len(self.plain_rows)
+        return transplant(images, self.plain[torch.from_numpy(choice)], self.covers[turn])
 
 
 def shortcuts_of(
@@ -32,8 +80,10 @@ def shortcuts_of(
 ) -> list[Shortcut]:
     """Test whether a binary model's answers hang on findings that are no evidence.
 
-    A distractor is copied, at its place, from an image of the class into every image that is
-    not of the class and has none; and painted over in every image of the class that has it.
+    A distractor is copied, at its place and with soft borders, from images of the class (up to
+    `DONORS`, in turn; never a lesion with it) into every image that is not of the class and has
+    none; beside it as much of an image without it, which shows what copying alone does. It is
+    painted over in every image of the class that has it.
 
     Args:
         subject: The classifier.
@@ -48,71 +98,101 @@ def shortcuts_of(
         One entry per distractor that is marked in an image of the class; none without.
     """
     table = chosen.table
-    annotations = table.annotations
-    if annotations is None:
+    if table.annotations is None:
         return []
     found = []
     patients = [case.patient for case in chosen.cases]
     for finding in table.spec.distractors():
-        donor = _donor(finding, chosen, read)
-        if donor is None:
+        donors = _donors(finding, chosen, read)
+        if donors is None:
             continue
-        pixels, mask = donor
-        count = len(chosen.cases)
-        turned_on, turned_off, rise, fall, areas, energy = (
-            np.full(count, np.nan) for _ in range(6)
-        )
-        patch = settings.patch(tuple(pixels.shape[1:]))
+        values = _Values(len(chosen.cases))
+        patch = settings.patch(tuple(donors.pixels.shape[2:]))
+        ask, called = partial(_probability, subject), partial(_called, subject)
         for batch in read():
             marks = _masks(finding, chosen, batch)
-            has = marks.any(axis=(1, 2))
+            has = np.asarray(marks.any(axis=(1, 2)))
             shown = np.flatnonzero(has & batch.present)
             if shown.size:
-                masks = torch.from_numpy(marks[shown])
-                areas[batch.rows[shown]] = masks.double().mean(dim=(1, 2)).numpy()
-                maps = torch.from_numpy(explain(batch.take(shown)))
-                energy[batch.rows[shown]] = energy_inside(maps, masks).numpy()
-            images = torch.from_numpy(batch.pixels)
-            for rows, changed, flipped, moved, towards in (
-                (
-                    np.flatnonzero(~batch.present & ~has),
-                    transplant(images, torch.from_numpy(pixels), torch.from_numpy(mask)),
-                    turned_on,
-                    rise,
-                    True,
-                ),
-                (
-                    np.flatnonzero(batch.present & has),
-                    without(images, torch.from_numpy(marks), baseline, patch),
-                    turned_off,
-                    fall,
-                    False,
-                ),
-            ):
-                if not rows.size:
-                    continue
-                classes = batch.classes[rows]
-                before = _probability(subject, images[rows], classes)
-                after = _probability(subject, changed[rows], classes)
-                flipped[batch.rows[rows]] = flips(
-                    before, after, lambda p: _called(subject, p), towards=towards
-                )
-                moved[batch.rows[rows]] = after - before
+                carriers, masks = batch.take(shown), torch.from_numpy(marks[shown])
+                maps = torch.from_numpy(explain(carriers))
+                values.areas[carriers.rows] = masks.double().mean(dim=(1, 2)).numpy()
+                values.energy[carriers.rows] = energy_inside(maps, masks).numpy()
+                painted = without(torch.from_numpy(carriers.pixels), masks, baseline, patch)
+                _ask_carriers(values, carriers, painted, ask, called)
+            _ask_others(values, batch, has, donors, ask, called)
+        interval = partial(interval_of, patients=patients, settings=settings)
         found.append(
             Shortcut(
                 subject.name,
                 chosen.cases[0].class_name,
                 finding,
                 method,
-                float(np.nanmean(areas)),
-                interval_of(energy, patients, settings),
-                interval_of(turned_on, patients, settings),
-                interval_of(turned_off, patients, settings),
-                interval_of(rise, patients, settings),
-                interval_of(fall, patients, settings),
+                float(np.nanmean(values.areas)),
+                energy=interval(values.energy),
+                inserted=interval(values.inserted),
+                copied=interval(values.copied),
+                beyond=interval(values.inserted - values.copied),
+                carriers=interval(values.carriers),
+                others=interval(values.others),
+                removed=interval(values.removed),
+                rise=interval(values.rise),
+                fall=interval(values.fall),
             )
         )
     return found
+
+
+class _Values:
+    """One number per case of everything that is asked, NaN where it was not."""
+
+    def __init__(self, count: int) -> None:
+        self.areas, self.energy = np.full(count, np.nan), np.full(count, np.nan)
+        self.inserted, self.copied = np.full(count, np.nan), np.full(count, np.nan)
+        self.carriers, self.others = np.full(count, np.nan), np.full(count, np.nan)
+        self.removed = np.full(count, np.nan)
+        self.rise, self.fall = np.full(count, np.nan), np.full(count, np.nan)
+
+
+def _ask_others(
+    values: _Values,
+    batch: CaseBatch,
+    has: npt.NDArray[np.bool_],
+    donors: _Donors,
+    ask: Callable[[Tensor, npt.NDArray[np.int64]], Floats],
+    called: Callable[[Floats], npt.NDArray[np.bool_]],
+) -> None:
+    """Ask images that are not of the class: as they are, with the finding, with a mere copy."""
+    carrying = np.flatnonzero(~batch.present & has)
+    if carrying.size:
+        answers = ask(torch.from_numpy(batch.pixels[carrying]), batch.classes[carrying])
+        values.carriers[batch.rows[carrying]] = called(answers)
+    places = np.flatnonzero(~batch.present & ~has)
+    if not places.size:
+        return
+    images, classes = torch.from_numpy(batch.pixels[places]), batch.classes[places]
+    rows = batch.rows[places]
+    before = ask(images, classes)
+    after = ask(donors.into(images, rows), classes)
+    beside = ask(donors.beside(images, rows), classes)
+    values.others[rows] = called(before)
+    values.inserted[rows] = flips(before, after, called, towards=True)
+    values.copied[rows] = flips(before, beside, called, towards=True)
+    values.rise[rows] = after - before
+
+
+def _ask_carriers(
+    values: _Values,
+    batch: CaseBatch,
+    painted: Tensor,
+    ask: Callable[[Tensor, npt.NDArray[np.int64]], Floats],
+    called: Callable[[Floats], npt.NDArray[np.bool_]],
+) -> None:
+    """Ask images of the class that have the finding, with it and with it painted over."""
+    before = ask(torch.from_numpy(batch.pixels), batch.classes)
+    after = ask(painted, batch.classes)
+    values.removed[batch.rows] = flips(before, after, called, towards=False)
+    values.fall[batch.rows] = after - before
 
 
 def _masks(finding: str, chosen: Chosen, batch: CaseBatch) -> npt.NDArray[np.bool_]:
@@ -126,16 +206,35 @@ def _masks(finding: str, chosen: Chosen, batch: CaseBatch) -> npt.NDArray[np.boo
     return masks
 
 
-def _donor(
+def _donors(
     finding: str, chosen: Chosen, read: Callable[[], Iterator[CaseBatch]]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
-    """The first image of the class that has the distractor, with its mask."""
+) -> _Donors | None:
+    """The first images of the class that have the distractor, and the first with neither."""
+    pixels: list[npt.NDArray[np.float32]] = []
+    plain: list[npt.NDArray[np.float32]] = []
+    covers, plain_rows = [], []
     for batch in read():
         marks = _masks(finding, chosen, batch)
-        rows = np.flatnonzero(marks.any(axis=(1, 2)) & batch.present)
-        if rows.size:
-            return batch.pixels[rows[0]], marks[rows[0]]
-    return None
+        has = marks.any(axis=(1, 2))
+        width = max(1, round(_BORDER * min(marks.shape[1:])))
+        for place in np.flatnonzero(has & batch.present)[: DONORS - len(pixels)]:
+            cover = soft_cover(marks[place], batch.lesions[place], width)
+            if cover.any():
+                pixels.append(batch.pixels[place])
+                covers.append(cover)
+        for place in np.flatnonzero(~has & ~batch.present)[: DONORS - len(plain)]:
+            plain.append(batch.pixels[place])
+            plain_rows.append(batch.rows[place])
+        if len(pixels) == len(plain) == DONORS:
+            break
+    if not pixels:
+        return None
+    return _Donors(
+        torch.from_numpy(np.stack(pixels)),
+        torch.from_numpy(np.stack(covers)),
+        torch.from_numpy(np.stack(plain) if plain else np.stack(pixels)[:0]),
+        np.array(plain_rows, dtype=np.intp),
+    )
 
 
 def _probability(subject: Subject, images: torch.Tensor, classes: npt.NDArray[np.int64]) -> Floats:
