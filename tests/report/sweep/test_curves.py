@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from softcam.report.sweep.curves import curves_of, draw_figures
@@ -47,7 +49,13 @@ def test_another_figure_changes_the_picture(drawn):
 
 
 def test_one_seed_and_no_test_images_can_be_drawn():
-    from dataclasses import replace
-
     rows = tuple(replace(one, test={}) for one in result().rows[:4])
     assert len(draw_figures(result(rows=rows, floor=float("nan")))) == 2
+
+
+def test_the_penalties_legend_names_the_star_only_where_one_is_drawn(drawn):
+    assert b"chosen" in drawn[0].files["svg"]
+    rows = [replace(one, chosen=one.name == "deep-plain") for one in result().rows]
+    elsewhere = draw_figures(result(rows=tuple(rows)))
+    assert b"chosen" not in elsewhere[0].files["svg"]
+    assert b"(chosen)" in elsewhere[1].files["svg"]

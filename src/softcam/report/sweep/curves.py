@@ -15,7 +15,8 @@ from softcam.report.drawn import Drawn, Suffix, figure_files, plain_axes
 from softcam.report.sweep.content import AUC, NAMES, Figure, Row, SweepResult
 
 # Okabe and Ito, "Color universal design" (2008); marks differ too, for grey print.
-_BLUE, _ORANGE, _GREEN, _GREY, _INK = "#0072b2", "#d55e00", "#009e73", "#5b666f", "#1c2329"
+_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#aa4499"  # green: chosen
+_GREY, _INK = "#5b666f", "#1c2329"
 _Style = tuple[str, str, str, Literal["-", "--"]]
 _SPLITS: dict[str, _Style] = {
     "val": ("validation", _BLUE, "o", "-"),
@@ -26,7 +27,7 @@ _KINDS = {
     "dense": (_INK, "D"),
     "penalty": (_BLUE, "o"),
     "variant": (_ORANGE, "s"),
-    "plain": (_GREEN, "^"),
+    "plain": (_PURPLE, "^"),
 }
 _SUFFIXES: tuple[Suffix, ...] = ("png", "svg", "pdf")
 
@@ -111,8 +112,11 @@ def _penalties(result: SweepResult, curves: Sequence[Curve]) -> Drawn:
     ]
     handles += [
         Line2D([], [], color=_GREY, linewidth=1.2, linestyle=(0, (1, 1.2)), label="black-box twin"),
-        Line2D([], [], color=_GREEN, marker="*", markersize=13, linestyle="", label="chosen"),
     ]
+    if any(row.chosen for curve in curves for row in curve.rows):
+        handles.append(
+            Line2D([], [], color=_GREEN, marker="*", markersize=13, linestyle="", label="chosen")
+        )
     # A figure of one penalty is too narrow for all four side by side.
     columns = 4 if len(curves) > 1 else 2
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
