@@ -69,7 +69,7 @@ def test_without_paints_each_images_own_mask():
     assert found.flatten().tolist() == [0, 1, 1, 0]
 
 
-def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5, copied=0.0):
+def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5, copied=0.0, carriers=0.6):
     def share(value, low, n):
         return Interval(value, low, 1.0, n, 0)
 
@@ -79,7 +79,7 @@ def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5, copied=0
         "SoftCAM", "ill", "mark", "Evidence, own", 0.01, Interval(energy, NAN, NAN, 9, 0),
         inserted=share(*inserted), copied=share(copied if n else NAN, NAN, n),
         beyond=share(value - copied, low - copied, n),
-        carriers=share(0.6, NAN, 5), others=share(0.2, NAN, 10 if n else 0),
+        carriers=share(carriers, NAN, 5), others=share(0.2, NAN, 10 if n else 0),
         removed=share(*removed), rise=change, fall=change,
     )  # fmt: skip
 
@@ -93,6 +93,9 @@ def shortcut(inserted=(NAN, NAN, 0), removed=(NAN, NAN, 0), energy=0.5, copied=0
         ({"inserted": (1.0, 1.0, FEWEST - 1)}, False),  # the interval of one case has no width
         ({"inserted": (1.0, NAN, 20)}, False),  # one patient has no interval
         ({"inserted": (0.9, 0.7, 20), "copied": 0.65}, False),  # what any copy does
+        # Those that have it by nature are not called ill, whatever a copy does; removal counts.
+        ({"inserted": (0.9, 0.7, 20), "carriers": 0.2}, False),
+        ({"inserted": (0.9, 0.7, 20), "removed": (0.9, 0.7, 20), "carriers": 0.2}, True),
         ({}, False),
     ],
 )

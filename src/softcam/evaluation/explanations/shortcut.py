@@ -70,9 +70,16 @@ class Shortcut:
         """Whether the finding flips answers: the interval of either share lies above `FLIPS`.
 
         Of insertion it is the share beyond what copying alone does: the border of a copy, or
-        the tissue that comes with it, can turn an answer by itself.
+        the tissue that comes with it, can turn an answer by itself. It does not count where
+        images that have the finding by nature are called the class no more often than others.
         """
-        return any(share.n >= FEWEST and share.low > FLIPS for share in (self.beyond, self.removed))
+        by_nature = min(self.carriers.n, self.others.n) >= FEWEST
+        contradicted = by_nature and self.carriers.value <= self.others.value
+        return self._clear(self.removed) or (self._clear(self.beyond) and not contradicted)
+
+    @staticmethod
+    def _clear(share: Interval) -> bool:
+        return share.n >= FEWEST and share.low > FLIPS
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as JSON knows it, intervals with their ends and numbers of images."""
