@@ -98,7 +98,12 @@ def test_a_lesion_is_not_copied_with_the_mark_that_lies_on_it():
         }
         return asked(MIDDLE, images=(pixels, ill, moved))
 
-    assert "label" not in label_at(Box(6, 6, 4, 4))  # nothing else of it is left
+    covered = label_at(Box(6, 6, 4, 4))["label"]  # by the lesion, all of it
+    assert covered.inserted.n == covered.copied.n == covered.beyond.n == 0
+    assert (covered.others.n, covered.removed.n) == (8, 8)
+    assert covered.removed.value == 1  # the lesion goes with it
+    assert covered.energy.value == pytest.approx(0.25)
+    assert "copied into" not in covered.sentence()
     assert label_at(Box(5, 6, 3, 4))["label"].inserted.value == 0
 
 

@@ -15,7 +15,7 @@ from softcam.report.drawn import Drawn, Suffix, figure_files, plain_axes
 from softcam.report.sweep.content import AUC, NAMES, Figure, Row, SweepResult
 
 # Okabe and Ito, "Color universal design" (2008); marks differ too, for grey print.
-_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#aa4499"  # green: chosen
+_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # green: chosen
 _GREY, _INK = "#5b666f", "#1c2329"
 _Style = tuple[str, str, str, Literal["-", "--"]]
 _SPLITS: dict[str, _Style] = {

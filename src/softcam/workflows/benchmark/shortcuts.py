@@ -40,7 +40,8 @@ class _Donors:
     """Where copies come from.
 
     Attributes:
-        pixels: Images of the class that have the finding, (D, C, H, W).
+        pixels: Images of the class that have the finding, (D, C, H, W); none if lesions cover
+            it in each.
         covers: How much of them is copied, (D, H, W).
         plain: Images with neither, of which as much is copied to compare, (E, C, H, W).
         plain_rows: Their numbers among all cases, (E,).
@@ -95,7 +96,8 @@ def shortcuts_of(
         method: What these maps are called.
 
     Returns:
-        One entry per distractor that is marked in an image of the class; none without.
+        One entry per distractor that is marked in an image of the class; none without. Where
+        lesions cover it in each of them, nothing is copied and those shares are NaN.
     """
     table = chosen.table
     if table.annotations is None:
@@ -173,9 +175,11 @@ def _ask_others(
     images, classes = torch.from_numpy(batch.pixels[places]), batch.classes[places]
     rows = batch.rows[places]
     before = ask(images, classes)
+    values.others[rows] = called(before)
+    if not len(donors.pixels):
+        return
     after = ask(donors.into(images, rows), classes)
     beside = ask(donors.beside(images, rows), classes)
-    values.others[rows] = called(before)
     values.inserted[rows] = flips(before, after, called, towards=True)
     values.copied[rows] = flips(before, beside, called, towards=True)
     values.rise[rows] = after - before
@@ -210,29 +214,33 @@ def _donors(
     finding: str, chosen: Chosen, read: Callable[[], Iterator[CaseBatch]]
 ) -> _Donors | None:
     """The first images of the class that have the distractor, and the first with neither."""
-    pixels: list[npt.NDArray[np.float32]] = []
-    plain: list[npt.NDArray[np.float32]] = []
-    covers, plain_rows = [], []
+    pixels: list[Tensor] = []
+    covers: list[Tensor] = []
+    plain: list[Tensor] = []
+    plain_rows: list[int] = []
+    none, marked = torch.empty(0), False
     for batch in read():
         marks = _masks(finding, chosen, batch)
         has = marks.any(axis=(1, 2))
+        images = torch.from_numpy(batch.pixels)
+        none, marked = images[:0], marked or bool((has & batch.present).any())
         width = max(1, round(_BORDER * min(marks.shape[1:])))
-        for place in np.flatnonzero(has & batch.present)[: DONORS - len(pixels)]:
+        for place in np.flatnonzero(has & batch.present):
             cover = soft_cover(marks[place], batch.lesions[place], width)
-            if cover.any():
-                pixels.append(batch.pixels[place])
-                covers.append(cover)
+            if len(pixels) < DONORS and cover.any():
+                pixels.append(images[place])
+                covers.append(torch.from_numpy(cover))
         for place in np.flatnonzero(~has & ~batch.present)[: DONORS - len(plain)]:
-            plain.append(batch.pixels[place])
-            plain_rows.append(batch.rows[place])
+            plain.append(images[place])
+            plain_rows.append(int(batch.rows[place]))
         if len(pixels) == len(plain) == DONORS:
             break
-    if not pixels:
+    if not marked:
         return None
     return _Donors(
-        torch.from_numpy(np.stack(pixels)),
-        torch.from_numpy(np.stack(covers)),
-        torch.from_numpy(np.stack(plain) if plain else np.stack(pixels)[:0]),
+        torch.stack(pixels) if pixels else none,
+        torch.stack(covers) if covers else none[:, 0],
+        torch.stack(plain) if plain else none,
         np.array(plain_rows, dtype=np.intp),
     )
 
